@@ -1,0 +1,3 @@
+module github.com/go-jwtauth/jwtauth
+
+go 1.25.0
