@@ -148,16 +148,16 @@ type Hooks struct {
 }
 
 const (
-	defaultTokenTTL     = time.Hour
-	maxTokenTTL         = 24 * time.Hour
-	defaultLeeway       = 30 * time.Second
-	maxLeeway           = 10 * time.Minute
-	defaultSessionLife  = 30 * 24 * time.Hour
-	maxSessionLife      = 10 * 365 * 24 * time.Hour
-	defaultGrace        = 30 * time.Second
-	maxGrace            = 10 * time.Minute
-	minSecret           = 32
-	defaultRole         = "subscriber"
+	defaultTokenTTL    = time.Hour
+	maxTokenTTL        = 24 * time.Hour
+	defaultLeeway      = 30 * time.Second
+	maxLeeway          = 10 * time.Minute
+	defaultSessionLife = 30 * 24 * time.Hour
+	maxSessionLife     = 10 * 365 * 24 * time.Hour
+	defaultGrace       = 30 * time.Second
+	maxGrace           = 10 * time.Minute
+	minSecret          = 32
+	defaultRole        = "subscriber"
 )
 
 // withDefaults returns a copy of cfg that shares no slice with it and has no

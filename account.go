@@ -1,0 +1,324 @@
+package jwtauth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Registration is a request for a new account.
+type Registration struct {
+	// Username is the user name; empty means that the e-mail address is it.
+	Username string
+	// Email is the e-mail address.
+	Email string
+	// Password must meet the policy of [PasswordConfig].
+	Password string
+	// Name is the display name; empty means the user name.
+	Name string
+	// Roles replace [RegistrationConfig.Roles]. They are the host's to set:
+	// the HTTP API never takes them from a request.
+	Roles []string
+}
+
+// String hides the password, and the rest with it.
+func (Registration) String() string { return redacted }
+
+// GoString hides the password, and the rest with it.
+func (Registration) GoString() string { return redacted }
+
+// maxDisplayName is in bytes.
+const maxDisplayName = 255
+
+// Register makes an account and logs it in. [ErrRegistrationClosed],
+// [ErrMissingFields], [ErrInvalidInput] and [ErrWeakPassword] say what is wrong
+// with the request, [ErrLoginTaken] and [ErrEmailTaken] that the account would
+// collide with another one. With [RegistrationConfig.Private] these two look
+// like success, and the Grant of both is empty.
+func (a *Auth) Register(ctx context.Context, r Registration) (*Grant, error) {
+	if a.cfg.Registration.Closed {
+		return nil, a.refused(ctx, Event{Name: EventRegister}, ErrRegistrationClosed)
+	}
+	u, err := a.createUser(ctx, r)
+	if a.cfg.Registration.Private && (err == nil || errors.Is(err, ErrLoginTaken) || errors.Is(err, ErrEmailTaken)) {
+		return &Grant{}, a.recordPrivate(ctx, u, err)
+	}
+	if err != nil {
+		return nil, a.refused(ctx, Event{Name: EventRegister}, err)
+	}
+	return a.openSession(ctx, EventRegister, u)
+}
+
+func (a *Auth) recordPrivate(ctx context.Context, u User, err error) error {
+	e := Event{Name: EventRegister, UserID: u.ID}
+	if err != nil {
+		e.Result, e.Reason = ResultRefused, Code(err)
+	}
+	return a.record(ctx, e)
+}
+
+// CreateUser makes an account without logging it in, also where registration is
+// closed: for administrators, imports and the first account. Its errors are
+// those of [Auth.Register].
+func (a *Auth) CreateUser(ctx context.Context, r Registration) (User, error) {
+	u, err := a.createUser(ctx, r)
+	if err != nil {
+		return User{}, a.refused(ctx, Event{Name: EventRegister}, err)
+	}
+	return u, a.record(ctx, Event{Name: EventRegister, UserID: u.ID})
+}
+
+// createUser checks everything that costs nothing first, then hashes, then lets
+// the store decide about collisions: only it can, atomically.
+func (a *Auth) createUser(ctx context.Context, r Registration) (User, error) {
+	u, err := a.newUser(r)
+	if err != nil {
+		return User{}, err
+	}
+	if err := a.checkNewPassword(ctx, r.Password, u); err != nil {
+		return User{}, err
+	}
+	if u.PasswordHash, err = a.passwords.hash(ctx, r.Password); err != nil {
+		return User{}, err
+	}
+	u, err = a.users.CreateUser(ctx, u)
+	return u, storeFault(err)
+}
+
+// newUser checks and canonicalizes the fields of a registration.
+func (a *Auth) newUser(r Registration) (User, error) {
+	var missing []string
+	if r.Email == "" {
+		missing = append(missing, "email")
+	}
+	if r.Password == "" {
+		missing = append(missing, "password")
+	}
+	if missing != nil {
+		return User{}, ErrMissingFields.saying("An e-mail address and a password are required.", missing...)
+	}
+	loginKey, emailKey, err := canonicalIdentifiers(r.Username, r.Email)
+	if err != nil {
+		return User{}, err
+	}
+	if !a.domainAllowed(emailKey) {
+		return User{}, ErrInvalidInput.saying("Addresses of this domain can't register here.", "email")
+	}
+	if r.Username == "" {
+		r.Username = r.Email
+	}
+	if r.Name == "" {
+		r.Name = r.Username
+	}
+	if !plainText(r.Name) || len(r.Name) > maxDisplayName {
+		return User{}, ErrInvalidInput.saying("The name is too long or has characters that are not allowed.", "name")
+	}
+	if r.Roles == nil {
+		r.Roles = a.cfg.Registration.Roles
+	}
+	if err := checkRoles(r.Roles); err != nil {
+		return User{}, ErrInvalidInput.saying("A role has a name that is not allowed.", "roles")
+	}
+	return User{Login: r.Username, Email: r.Email, LoginKey: loginKey, EmailKey: emailKey,
+		DisplayName: r.Name, Roles: slices.Clone(r.Roles), Created: a.now().UTC()}, nil
+}
+
+func (a *Auth) domainAllowed(emailKey string) bool {
+	domains := a.cfg.Registration.EmailDomains
+	_, domain, _ := strings.Cut(emailKey, "@")
+	return len(domains) == 0 || slices.Contains(domains, domain)
+}
+
+// checkNewPassword applies the policy.
+func (a *Auth) checkNewPassword(ctx context.Context, password string, u User) error {
+	return a.cfg.Passwords.check(ctx, password, u, a.cfg.Issuer)
+}
+
+// PasswordChange is a request to replace one's own password.
+type PasswordChange struct {
+	// UserID is the account, from a verified token.
+	UserID string
+	// Current is the password as it is.
+	Current string
+	// New must meet the policy.
+	New string
+}
+
+// String hides both passwords.
+func (PasswordChange) String() string { return redacted }
+
+// GoString hides both passwords.
+func (PasswordChange) GoString() string { return redacted }
+
+// ChangePassword replaces the password of somebody who knows the current one.
+// Every session and every token of the account dies, this one included; that
+// holds within the same second too, since tokens carry the credential version
+// and not only a time. A wrong current password is [ErrInvalidCredentials].
+func (a *Auth) ChangePassword(ctx context.Context, c PasswordChange) error {
+	if c.Current == "" || c.New == "" {
+		return ErrMissingFields.saying("The current and the new password are required.", "current_password", "new_password")
+	}
+	u, err := a.users.UserByID(ctx, c.UserID)
+	if err != nil {
+		return storeFault(err)
+	}
+	err = a.checkCurrentPassword(ctx, u, c.Current)
+	if err == nil {
+		err = a.checkNewPassword(ctx, c.New, u)
+	}
+	if err != nil {
+		return a.refused(ctx, Event{Name: EventPasswordChange, UserID: u.ID}, err)
+	}
+	return a.replacePassword(ctx, u, c.New)
+}
+
+// replacePassword stores a new password against the row that the old one was
+// checked on. If that row has moved on meanwhile, [ErrConflict]: what was
+// proved may no longer be true.
+func (a *Auth) replacePassword(ctx context.Context, u User, password string) error {
+	hash, err := a.passwords.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	u.PasswordHash = hash
+	u.CredentialVersion++
+	u, err = a.users.UpdateUser(ctx, u)
+	if err != nil {
+		return a.refused(ctx, Event{Name: EventPasswordChange, UserID: u.ID}, storeFault(err))
+	}
+	return a.endAll(ctx, u, EventPasswordChange)
+}
+
+// UserByLogin returns the account with that user name or e-mail address, in any
+// spelling of it. [ErrNotFound] if there is none.
+func (a *Auth) UserByLogin(ctx context.Context, login string) (User, error) {
+	key, err := canonicalLogin(login)
+	if err != nil {
+		return User{}, ErrNotFound
+	}
+	u, err := a.users.UserByLogin(ctx, key)
+	return u, storeFault(err)
+}
+
+// UserByID returns the account with that id, or [ErrNotFound].
+func (a *Auth) UserByID(ctx context.Context, id string) (User, error) {
+	u, err := a.users.UserByID(ctx, id)
+	return u, storeFault(err)
+}
+
+// Users returns one page of accounts. It needs a store that is a [UserLister].
+func (a *Auth) Users(ctx context.Context, q UserQuery) ([]User, error) {
+	l, ok := a.users.(UserLister)
+	if !ok {
+		return nil, ErrUnavailable.because(errors.New("this user store can't list"))
+	}
+	if q.Limit < 0 || q.Limit > 1000 {
+		return nil, ErrInvalidInput.saying("A page has 1 to 1,000 accounts.", "limit")
+	}
+	defaultTo(&q.Limit, 100)
+	list, err := l.ListUsers(ctx, q)
+	return list, storeFault(err)
+}
+
+// SetRoles replaces the roles of a user. All sessions end, so that no token
+// with the old roles goes on.
+func (a *Auth) SetRoles(ctx context.Context, userID string, roles ...string) error {
+	if err := checkRoles(roles); err != nil {
+		return ErrInvalidInput.saying("A role has a name that is not allowed.", "roles")
+	}
+	return a.changeUser(ctx, userID, EventRolesChange, func(u *User) {
+		u.Roles = slices.Clone(roles)
+		u.CredentialVersion++
+	})
+}
+
+// Disable ends all sessions of a user and refuses further logins.
+func (a *Auth) Disable(ctx context.Context, userID string) error {
+	return a.changeUser(ctx, userID, EventDisable, func(u *User) {
+		u.Disabled = true
+		u.CredentialVersion++
+	})
+}
+
+// Enable lets a disabled user log in again. Sessions from before stay ended.
+func (a *Auth) Enable(ctx context.Context, userID string) error {
+	return a.changeUser(ctx, userID, EventEnable, func(u *User) {
+		u.Disabled = false
+		u.CredentialVersion++
+	})
+}
+
+// DeleteUser removes an account and ends all of its sessions. Its name and
+// address are free again; its id is not given to anybody else.
+func (a *Auth) DeleteUser(ctx context.Context, userID string) error {
+	if err := a.users.DeleteUser(ctx, userID); err != nil {
+		return storeFault(err)
+	}
+	return a.endAll(ctx, User{ID: userID, CredentialVersion: AllVersions}, EventAccountDelete)
+}
+
+// DeleteOwnAccount is [Auth.DeleteUser] for the user, after the checks that
+// [AccountConfig] asks for. The password may be empty if none is.
+// [ErrReauthRequired] asks for one.
+func (a *Auth) DeleteOwnAccount(ctx context.Context, userID, password string) error {
+	if a.cfg.Accounts.NoSelfDelete {
+		return a.refused(ctx, Event{Name: EventAccountDelete, UserID: userID}, ErrForbidden)
+	}
+	if a.cfg.Accounts.ReauthToDelete {
+		if err := a.reauthenticate(ctx, userID, password); err != nil {
+			return a.refused(ctx, Event{Name: EventAccountDelete, UserID: userID}, err)
+		}
+	}
+	return a.DeleteUser(ctx, userID)
+}
+
+func (a *Auth) reauthenticate(ctx context.Context, userID, password string) error {
+	if password == "" {
+		return ErrReauthRequired
+	}
+	u, err := a.users.UserByID(ctx, userID)
+	if err != nil {
+		return storeFault(err)
+	}
+	return a.checkCurrentPassword(ctx, u, password)
+}
+
+// changeUser applies a change that ends sessions. It starts over when somebody
+// else changed the account meanwhile; what change does must not depend on more
+// than the account it is given.
+func (a *Auth) changeUser(ctx context.Context, userID, event string, change func(*User)) error {
+	const tries = 8
+	for range tries {
+		u, err := a.users.UserByID(ctx, userID)
+		if err != nil {
+			return storeFault(err)
+		}
+		change(&u)
+		u, err = a.users.UpdateUser(ctx, u)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return storeFault(err)
+		}
+		return a.endAll(ctx, u, event)
+	}
+	return ErrConflict
+}
+
+// endAll makes a raised credential version known: first to every verifier, by
+// the watermark, then by ending the sessions. A login that read the old version
+// a moment before makes tokens that are dead already. The client's going away
+// does not stop it half way.
+func (a *Auth) endAll(ctx context.Context, u User, event string) error {
+	ctx = context.WithoutCancel(ctx)
+	err := a.revocations.Revoke(ctx, Revocation{UserID: u.ID, Version: u.CredentialVersion, Expires: a.tokensGone(a.now())})
+	if err != nil {
+		return storeFault(err)
+	}
+	if _, err := a.sessions.EndSessions(ctx, u.ID, ""); err != nil {
+		return storeFault(err)
+	}
+	return a.record(ctx, Event{Name: event, UserID: u.ID})
+}

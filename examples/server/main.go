@@ -1,0 +1,129 @@
+// Command server is jwtauth with everything switched on: the native API under
+// /wp-json/headlesskey/v1, a protected route and a health check.
+//
+//	go run ./examples/server
+//
+// It starts on the embedded store with keys of its own and prints the curl
+// lines to try. See -help for the flags, and README.md for the file that
+// -config reads.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// run is the whole program, with everything it takes from its surroundings as
+// an argument. It returns when ctx ends and all requests are answered.
+func run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
+	opts, err := parseFlags(args, out)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", opts.addr)
+	if err != nil {
+		return err
+	}
+	if opts.issuer == "" {
+		opts.issuer = "http://" + listener.Addr().String()
+	}
+	log := slog.New(slog.NewTextHandler(out, nil))
+	app, err := newApp(ctx, opts, getenv, log)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	for _, line := range app.notes {
+		fmt.Fprintln(out, line)
+	}
+	printTour(out, "http://"+listener.Addr().String(), app.namespace)
+	return serve(ctx, listener, app.handler)
+}
+
+// serve answers until ctx ends, then lets the requests in flight finish. The
+// time-outs bound what a slow or idle client can hold.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+	}
+	done := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		done <- server.Shutdown(grace)
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-done
+}
+
+// options are the flags.
+type options struct {
+	addr, issuer, db, keys, admin, config string
+}
+
+func parseFlags(args []string, out io.Writer) (options, error) {
+	var o options
+	f := flag.NewFlagSet("server", flag.ContinueOnError)
+	f.SetOutput(out)
+	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
+	f.StringVar(&o.issuer, "issuer", "", "issuer `URL` of the tokens (default: http:// and the address)")
+	f.StringVar(&o.db, "db", "memory", "`store`: memory keeps everything until the server stops")
+	f.StringVar(&o.keys, "keys", "", "`directory` of the signing key and the secret, made if absent (default: new ones at each start)")
+	f.StringVar(&o.admin, "admin", "", "`e-mail` address of an administrator to create, once; prints a password to change")
+	f.StringVar(&o.config, "config", "", "JSON `file` with everything else; unknown keys are an error")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	return o, nil
+}
+
+// printTour shows what can be done, ready to paste.
+func printTour(out io.Writer, base, namespace string) {
+	api := base + "/wp-json/" + namespace
+	fmt.Fprintf(out, `listening on %[1]s
+
+Register, log in, and use the token:
+
+  curl -s %[2]s/register -H 'Content-Type: application/json' \
+    -d '{"username":"johndoe","email":"john@example.com","password":"a long pass phrase","name":"John Doe"}'
+
+  TOKEN=$(curl -s %[2]s/token -H 'Content-Type: application/json' \
+    -d '{"username":"johndoe","password":"a long pass phrase"}' | sed 's/.*"token":"\([^"]*\)".*/\1/')
+
+  curl -s %[1]s/hello -H "Authorization: Bearer $TOKEN"
+  curl -s -X POST %[2]s/token/validate -H "Authorization: Bearer $TOKEN"
+  curl -s -X POST %[2]s/token/refresh  -H "Authorization: Bearer $TOKEN"
+  curl -s %[2]s/sessions -H "Authorization: Bearer $TOKEN"
+  curl -s -X POST %[2]s/token/revoke   -H "Authorization: Bearer $TOKEN"
+
+`, base, api)
+}

@@ -1,0 +1,422 @@
+package jwtauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"runtime/debug"
+	"slices"
+	"strings"
+)
+
+// Route is one endpoint of the native API, to be mounted on any router.
+type Route struct {
+	// Name is stable, for example "login".
+	Name string
+	// Method and Path are in the syntax of [http.ServeMux], without a
+	// prefix, for example "DELETE" and "/sessions/{id}".
+	Method, Path string
+	// Handler answers it. On a router that does not set
+	// [http.Request.PathValue], copy the parameter with
+	// [http.Request.SetPathValue] first.
+	Handler http.Handler
+}
+
+// endpoint is one route before it becomes a handler.
+type endpoint struct {
+	name, method, path string
+	// rule and key limit it; without a key it has no limit.
+	rule Rule
+	key  func(*call) string
+	// handle returns the body of a 200, or an error.
+	handle func(*call) (any, error)
+}
+
+// call is one request on its way through an endpoint.
+type call struct {
+	auth *Auth
+	w    http.ResponseWriter
+	r    *http.Request
+	in   input
+
+	// id and idErr are the outcome of verifying the token, once it was asked.
+	id       *Identity
+	idErr    error
+	verified bool
+}
+
+// Routes returns the endpoints of the native API. Each handler is complete:
+// it limits, decodes, answers and recovers by itself.
+func (a *Auth) Routes() []Route {
+	var routes []Route
+	for _, e := range a.endpoints() {
+		routes = append(routes, Route{Name: e.name, Method: e.method, Path: e.path, Handler: a.serve(e)})
+	}
+	return routes
+}
+
+func (a *Auth) endpoints() []endpoint {
+	l := a.cfg.Limits
+	return []endpoint{
+		{"token", "POST", "/token", l.Login, bySource, (*call).login},
+		{"login", "POST", "/login", l.Login, bySource, (*call).login},
+		{"validate", "POST", "/token/validate", l.Validate, byToken, (*call).validate},
+		{"refresh", "POST", "/token/refresh", l.Refresh, byRefresh, (*call).refresh},
+		{"revoke", "POST", "/token/revoke", l.Revoke, byToken, (*call).revoke},
+		{"register", "POST", "/register", l.Register, bySource, (*call).register},
+		{"change-password", "POST", "/change-password", l.Account, bySession, (*call).changePassword},
+		{"me", "GET", "/me", Rule{}, nil, (*call).me},
+		{"delete-me", "DELETE", "/me", l.Account, bySession, (*call).deleteMe},
+		{"sessions", "GET", "/sessions", Rule{}, nil, (*call).sessions},
+		{"end-session", "DELETE", "/sessions/{id}", Rule{}, nil, (*call).endSession},
+		{"end-other-sessions", "DELETE", "/sessions", Rule{}, nil, (*call).endOtherSessions},
+		{"jwks", "GET", "/.well-known/jwks.json", Rule{}, nil, (*call).jwks},
+	}
+}
+
+// Handler returns the native API as one handler. Mount it below a prefix with
+// [http.StripPrefix]. Unknown paths are 404, other methods 405 with Allow, both
+// in the JSON of every error.
+func (a *Auth) Handler() http.Handler {
+	mux := http.NewServeMux()
+	allowed := map[string][]string{}
+	for _, route := range a.Routes() {
+		mux.Handle(route.Method+" "+route.Path, route.Handler)
+		allowed[route.Path] = append(allowed[route.Path], route.Method)
+	}
+	for path, methods := range allowed {
+		mux.Handle(path, methodNotAllowed(methods))
+	}
+	mux.HandleFunc("/", notFound)
+	return strictPath(mux)
+}
+
+// strictPath answers paths that a mux would clean up and redirect: below a
+// stripped prefix the redirect would lead elsewhere, and two spellings of one
+// path invite rules that see only one of them.
+func strictPath(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := r.URL.Path; p == "" || p[0] != '/' || path.Clean(p) != p || r.URL.RawPath != "" {
+			notFound(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func notFound(w http.ResponseWriter, _ *http.Request) { writeError(w, errNoRoute) }
+
+func methodNotAllowed(methods []string) http.Handler {
+	if slices.Contains(methods, "GET") {
+		methods = append(methods, "HEAD")
+	}
+	slices.Sort(methods)
+	allow := strings.Join(methods, ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", allow)
+		writeError(w, errMethod)
+	})
+}
+
+// serve makes a handler of an endpoint: read, limit, handle, answer. The limit
+// counts requests with a bad body too.
+func (a *Auth) serve(e endpoint) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer a.recoverPanic(w, r)
+		c := &call{auth: a, w: w, r: a.withClient(r)}
+		body, err := c.answer(e)
+		if err != nil {
+			a.logFailure(c.r, e.name, err)
+			writeError(w, err)
+			return
+		}
+		if body != nil {
+			writeJSON(w, body)
+		}
+	})
+}
+
+func (c *call) answer(e endpoint) (any, error) {
+	in, readErr := readInput(c.w, c.r)
+	c.in = in
+	if e.key != nil {
+		if err := c.auth.limit(c.r.Context(), c.w.Header(), limitName(e), e.key(c), e.rule); err != nil {
+			return nil, err
+		}
+	}
+	if readErr != nil {
+		return nil, readErr
+	}
+	return e.handle(c)
+}
+
+// limitName lets the two login routes share one bucket.
+func limitName(e endpoint) string {
+	if e.name == "token" {
+		return "login"
+	}
+	return e.name
+}
+
+func (a *Auth) logFailure(r *http.Request, name string, err error) {
+	attrs := []any{"route", name, "code", Code(err), "request", ClientFrom(r.Context()).RequestID}
+	if Status(err) >= 500 {
+		a.log.ErrorContext(r.Context(), "request failed", append(attrs, "error", err)...)
+		return
+	}
+	a.log.DebugContext(r.Context(), "request refused", append(attrs, "error", err)...)
+}
+
+// recoverPanic keeps the process alive. [http.ErrAbortHandler] goes on, since
+// net/http gives it a meaning.
+func (a *Auth) recoverPanic(w http.ResponseWriter, r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	a.log.ErrorContext(r.Context(), "panic in a handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	writeError(w, errInternal)
+}
+
+// The keys of limits. A token counts for itself only when it is genuine:
+// anything else counts on the address, so that garbage makes no buckets.
+
+func bySource(c *call) string { return sourceKey(c.r) }
+
+func byToken(c *call) string {
+	if id, err := c.identity(); err == nil {
+		return "t:" + id.TokenID
+	}
+	return sourceKey(c.r)
+}
+
+func bySession(c *call) string {
+	if id, err := c.identity(); err == nil {
+		return sessionKey(id)
+	}
+	return sourceKey(c.r)
+}
+
+func byRefresh(c *call) string {
+	if sid := c.auth.RefreshSession(c.in.text("refresh_token")); sid != "" {
+		return "s:" + sid
+	}
+	return bySession(c)
+}
+
+// token returns the access token of a request: from the Authorization header
+// or the member "token" of the body. Two different ones are an error.
+func (c *call) token() (string, error) {
+	header, err := bearer(c.r.Header)
+	if err != nil {
+		return "", err
+	}
+	body := c.in.text("token")
+	if err := c.in.err(); err != nil {
+		return "", err
+	}
+	switch {
+	case header == "" && body == "":
+		return "", ErrMissingToken
+	case header != "" && body != "" && header != body:
+		return "", ErrInvalidInput.saying("The header and the body have different tokens.", "token")
+	case header != "":
+		return header, nil
+	}
+	return body, nil
+}
+
+// identity verifies the token of a request, once.
+func (c *call) identity() (*Identity, error) {
+	if !c.verified {
+		c.verified = true
+		var token string
+		if token, c.idErr = c.token(); c.idErr == nil {
+			c.id, c.idErr = c.auth.Verify(c.r.Context(), token)
+		}
+	}
+	return c.id, c.idErr
+}
+
+// login answers POST /token and POST /login. The member username takes an
+// e-mail address as well.
+func (c *call) login() (any, error) {
+	cred := Credentials{Login: c.in.text("username", "login"), Email: c.in.text("email"), Password: c.in.text("password")}
+	if err := c.in.err(); err != nil {
+		return nil, err
+	}
+	g, err := c.auth.Login(c.r.Context(), cred)
+	if err != nil {
+		return nil, err
+	}
+	return c.auth.viewGrant(g), nil
+}
+
+func (c *call) validate() (any, error) {
+	id, err := c.identity()
+	if err != nil {
+		return nil, err
+	}
+	u, err := c.auth.UserByID(c.r.Context(), id.UserID)
+	if errors.Is(err, ErrNotFound) {
+		return nil, ErrInvalidToken.because(reason(ReasonRevoked))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return validBody{true, validData{id.Claims.Issuer, id.Claims.IssuedAt.Unix(), id.Claims.ExpiresAt.Unix(),
+		validSubject{jsonID(u.ID), u.Login}}}, nil
+}
+
+// refresh takes a refresh token, or else an access token.
+func (c *call) refresh() (any, error) {
+	token := c.in.text("refresh_token")
+	if err := c.in.err(); err != nil {
+		return nil, err
+	}
+	if token == "" {
+		var err error
+		if token, err = c.token(); err != nil {
+			return nil, err
+		}
+	} else if !isRefreshToken(token) {
+		return nil, ErrInvalidRefreshToken // an access token has a member of its own
+	}
+	g, err := c.auth.Refresh(c.r.Context(), token)
+	if err != nil {
+		return nil, err
+	}
+	return c.auth.viewGrant(g), nil
+}
+
+// revoke takes an access token, or a refresh token in its own member.
+func (c *call) revoke() (any, error) {
+	token := c.in.text("refresh_token")
+	if token == "" {
+		var err error
+		if token, err = c.token(); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.in.err(); err != nil {
+		return nil, err
+	}
+	if err := c.auth.Revoke(c.r.Context(), token); err != nil {
+		return nil, err
+	}
+	return messageBody{"Token revoked successfully."}, nil
+}
+
+func (c *call) register() (any, error) {
+	reg := Registration{Username: c.in.text("username"), Email: c.in.text("email"),
+		Password: c.in.text("password"), Name: c.in.text("name", "display_name")}
+	if err := c.in.err(); err != nil {
+		return nil, err
+	}
+	g, err := c.auth.Register(c.r.Context(), reg)
+	if err != nil {
+		return nil, err
+	}
+	if g.AccessToken == "" { // private registration
+		return messageBody{"Registration received."}, nil
+	}
+	return registerBody{jsonID(g.User.ID), viewUser(g.User), c.auth.viewGrant(g)}, nil
+}
+
+func (c *call) changePassword() (any, error) {
+	id, err := c.identity()
+	if err != nil {
+		return nil, err
+	}
+	change := PasswordChange{UserID: id.UserID, Current: c.in.text("current_password", "old_password"),
+		New: c.in.text("new_password", "password")}
+	if err := c.in.err(); err != nil {
+		return nil, err
+	}
+	if err := c.auth.ChangePassword(c.r.Context(), change); err != nil {
+		return nil, err
+	}
+	return messageBody{"Password changed successfully. Please login again."}, nil
+}
+
+func (c *call) me() (any, error) {
+	id, err := c.identity()
+	if err != nil {
+		return nil, err
+	}
+	u, err := c.auth.UserByID(c.r.Context(), id.UserID)
+	if errors.Is(err, ErrNotFound) {
+		return nil, ErrInvalidToken
+	}
+	if err != nil {
+		return nil, err
+	}
+	return viewUser(u), nil
+}
+
+func (c *call) deleteMe() (any, error) {
+	id, err := c.identity()
+	if err != nil {
+		return nil, err
+	}
+	password := c.in.text("password", "current_password")
+	if err := c.in.err(); err != nil {
+		return nil, err
+	}
+	if err := c.auth.DeleteOwnAccount(c.r.Context(), id.UserID, password); err != nil {
+		return nil, err
+	}
+	return messageBody{"Account deleted successfully."}, nil
+}
+
+func (c *call) sessions() (any, error) {
+	id, err := c.identity()
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.auth.Sessions(c.r.Context(), id.UserID)
+	if err != nil {
+		return nil, err
+	}
+	body := sessionsBody{Sessions: make([]sessionBody, len(list))}
+	for i, s := range list {
+		body.Sessions[i] = viewSession(s, id.SessionID)
+	}
+	return body, nil
+}
+
+func (c *call) endSession() (any, error) {
+	id, err := c.identity()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.auth.EndSession(c.r.Context(), id.UserID, c.r.PathValue("id")); err != nil {
+		return nil, err
+	}
+	return messageBody{"Session ended."}, nil
+}
+
+func (c *call) endOtherSessions() (any, error) {
+	id, err := c.identity()
+	if err != nil {
+		return nil, err
+	}
+	n, err := c.auth.EndOtherSessions(c.r.Context(), id.UserID, id.SessionID)
+	if err != nil {
+		return nil, err
+	}
+	return endedBody{"All other sessions ended.", n}, nil
+}
+
+func (c *call) jwks() (any, error) {
+	set, err := c.auth.JWKS()
+	if err != nil {
+		return nil, err
+	}
+	c.w.Header().Set("Cache-Control", "public, max-age=300")
+	return set, nil
+}

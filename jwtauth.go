@@ -1,0 +1,166 @@
+// Package jwtauth is authentication to embed: login, registration, refresh,
+// revocation and session endpoints for a host's own mux, and middleware for its
+// own routes, on signed access tokens (RFC 9068) and derived refresh tokens.
+//
+// # Where to start
+//
+// [New] makes an [Auth] from a [Config] with four required fields. Most
+// applications then need three of its methods:
+//
+//   - [Auth.Handler] is the HTTP API, to be mounted with [http.StripPrefix];
+//     [Auth.Routes] gives the same routes one by one, for other routers.
+//   - [Auth.Require] and [Auth.RequireRole] protect the host's own handlers,
+//     which read the caller with [FromContext].
+//   - [Auth.Verify] checks a token anywhere else.
+//
+// A host that has its own handlers calls [Auth.Login], [Auth.Register],
+// [Auth.Refresh] and [Auth.Revoke] instead. A service that only checks tokens
+// which another one issues uses a [Verifier] alone.
+//
+// # What is kept
+//
+// A [Store] keeps users and sessions, what is revoked, one-time codes, counters
+// and events. [NewMemoryStore] is the embedded one; package storetest proves
+// any other. Access and refresh tokens are never stored.
+//
+// # Errors
+//
+// Every cause that a caller can act on is an [*Error] with a stable code;
+// compare with [errors.Is]. A store that does not answer refuses the request
+// with [ErrUnavailable]: nothing is granted on doubt.
+package jwtauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Auth is the service. Make one with [New]; it is safe for concurrent use, and
+// several in one process share nothing.
+type Auth struct {
+	cfg         Config
+	users       UserStore
+	sessions    SessionStore
+	revocations RevocationStore
+	audit       AuditStore
+	keys        *KeySet
+	secrets     secrets
+	verifier    *Verifier
+	passwords   *hasher
+	limiter     Limiter
+	now         func() time.Time
+	log         *slog.Logger
+}
+
+// New checks cfg, reports every mistake at once (joined with [errors.Join]) and
+// returns an Auth that keeps a private copy of it.
+func New(cfg Config) (*Auth, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	secrets, err := newSecrets(cfg.Secret, cfg.OldSecrets)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := NewVerifier(VerifierConfig{
+		Keys: cfg.Keys, Issuer: cfg.Issuer, Audience: cfg.Audience,
+		Leeway: orNegative(cfg.Tokens.Leeway), MaxLifetime: cfg.Tokens.TTL,
+		Now: cfg.Now, Revocations: cfg.Revocations, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Auth{
+		cfg: cfg, users: cfg.Users, sessions: cfg.Sessions.Store, revocations: cfg.Revocations, audit: cfg.Audit,
+		keys: cfg.Keys, secrets: secrets, verifier: verifier, passwords: newHasher(cfg.Passwords),
+		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger,
+	}, nil
+}
+
+// orNegative undoes orNone, for a config that is given on.
+func orNegative(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+// Grant is what a successful login, registration or refresh hands out.
+type Grant struct {
+	// AccessToken goes into the Authorization header of further requests.
+	AccessToken string
+	// RefreshToken gets the next pair. Empty where an access token was
+	// refreshed by an access token.
+	RefreshToken string
+	// TokenType is "Bearer".
+	TokenType string
+	// ExpiresAt is when the access token expires.
+	ExpiresAt time.Time
+	// TokenID is the jti of the access token.
+	TokenID string
+	// User and Session are whose and which.
+	User    User
+	Session Session
+}
+
+// Verify returns who an access token speaks for, as [Verifier.Verify] does with
+// the keys and revocations of this Auth.
+func (a *Auth) Verify(ctx context.Context, token string) (*Identity, error) {
+	return a.verifier.Verify(ctx, token)
+}
+
+// accessToken signs a token for a session at its current generation.
+func (a *Auth) accessToken(ctx context.Context, u User, s Session, now time.Time) (Claims, string, error) {
+	key, ok := a.keys.signing()
+	if !ok {
+		return Claims{}, "", ErrUnavailable.because(errors.New("no signing key"))
+	}
+	extra, err := a.extraClaims(ctx, u, s)
+	if err != nil {
+		return Claims{}, "", ErrUnavailable.because(err)
+	}
+	id, err := newTokenID()
+	if err != nil {
+		return Claims{}, "", ErrUnavailable.because(err)
+	}
+	issued := now.Truncate(time.Second).UTC()
+	c := Claims{
+		Issuer: a.cfg.Issuer, Subject: u.ID, Audience: a.cfg.Audience, ID: id,
+		IssuedAt: issued, ExpiresAt: issued.Add(a.cfg.Tokens.TTL),
+		SessionID: s.ID, Generation: s.Generation, Version: u.CredentialVersion, Roles: u.Roles,
+	}
+	token, _, err := sign(key, typeAccess, c, extra)
+	if err != nil {
+		return Claims{}, "", ErrUnavailable.because(fmt.Errorf("token not signed: %w", err))
+	}
+	return c, token, nil
+}
+
+// extraClaims asks the hook. Its panic counts as an error: a token without the
+// claims that the host relies on must not exist.
+func (a *Auth) extraClaims(ctx context.Context, u User, s Session) (extra map[string]any, err error) {
+	if a.cfg.Hooks.Claims == nil {
+		return nil, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("claims hook panicked: %v", p)
+		}
+	}()
+	u = u.Clone()
+	u.PasswordHash = ""
+	extra, err = a.cfg.Hooks.Claims(ctx, u, s)
+	if err != nil {
+		return nil, fmt.Errorf("claims hook: %w", err)
+	}
+	return extra, nil
+}
+
+// JWKS returns the public keys as a JSON Web Key Set (RFC 7517, section 5): an
+// empty set for HS256, whose keys are secret.
+func (a *Auth) JWKS() (json.RawMessage, error) { return a.keys.JWKS() }

@@ -1,0 +1,363 @@
+package jwtauth
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-jwtauth/jwtauth/internal/strictjson"
+)
+
+// Errors that only the HTTP layer has.
+var (
+	errNoRoute         = &Error{Code: "rest_no_route", Message: "There is nothing at this address."}
+	errMethod          = &Error{Code: "method_not_allowed", Message: "This address does not answer that method."}
+	errMediaType       = &Error{Code: "unsupported_media_type", Message: "The body must be application/json in UTF-8, not compressed."}
+	errTooLarge        = &Error{Code: "request_too_large", Message: "The body is too large."}
+	errJSON            = &Error{Code: "rest_invalid_json", Message: "The body is not one valid JSON object."}
+	errBody            = &Error{Code: "bad_request", Message: "The body could not be read."}
+	errInternal        = &Error{Code: codeInternal, Message: "Something went wrong on our side."}
+	errAmbiguousHeader = &Error{Code: "bad_authorization_header", Message: "There must be one Authorization header: Bearer, a space and the token."}
+)
+
+// statuses is the whole mapping from codes to HTTP statuses. A code that is not
+// in it is a mistake of ours: 500.
+var statuses = map[string]int{
+	ErrInvalidCredentials.Code:  http.StatusUnauthorized,
+	ErrMissingToken.Code:        http.StatusUnauthorized,
+	ErrInvalidToken.Code:        http.StatusUnauthorized,
+	ErrInvalidRefreshToken.Code: http.StatusUnauthorized,
+	errAmbiguousHeader.Code:     http.StatusUnauthorized,
+	ErrAccountDisabled.Code:     http.StatusForbidden,
+	ErrForbidden.Code:           http.StatusForbidden,
+	ErrReauthRequired.Code:      http.StatusForbidden,
+	ErrRegistrationClosed.Code:  http.StatusForbidden,
+	ErrTooManySessions.Code:     http.StatusForbidden,
+	ErrInvalidInput.Code:        http.StatusBadRequest,
+	ErrMissingFields.Code:       http.StatusBadRequest,
+	ErrWeakPassword.Code:        http.StatusBadRequest,
+	errJSON.Code:                http.StatusBadRequest,
+	errBody.Code:                http.StatusBadRequest,
+	ErrLoginTaken.Code:          http.StatusConflict,
+	ErrEmailTaken.Code:          http.StatusConflict,
+	ErrConflict.Code:            http.StatusConflict,
+	ErrNotFound.Code:            http.StatusNotFound,
+	errNoRoute.Code:             http.StatusNotFound,
+	errMethod.Code:              http.StatusMethodNotAllowed,
+	errTooLarge.Code:            http.StatusRequestEntityTooLarge,
+	errMediaType.Code:           http.StatusUnsupportedMediaType,
+	ErrRateLimited.Code:         http.StatusTooManyRequests,
+	ErrOverloaded.Code:          http.StatusServiceUnavailable,
+	ErrUnavailable.Code:         http.StatusServiceUnavailable,
+	codeInternal:                http.StatusInternalServerError,
+}
+
+// Status returns the HTTP status of any error: 200 for nil, that of its [Code],
+// and 500 for an error that is none of ours.
+func Status(err error) int {
+	if err == nil {
+		return http.StatusOK
+	}
+	if status, ok := statuses[Code(err)]; ok {
+		return status
+	}
+	return http.StatusInternalServerError
+}
+
+// maxBody bounds the body of a request to the native API.
+const maxBody = 64 << 10
+
+// bodyTimeout is how long a body may take to arrive. A server's ReadTimeout
+// does the same for all of a request; a host may have none.
+const bodyTimeout = 15 * time.Second
+
+var bodyLimits = strictjson.Limits{Depth: 8, Members: 64}
+
+// input is the body of a request, read member by member. A member of the wrong
+// type is noted and reported by err; names that nobody asks for are ignored.
+type input struct {
+	members strictjson.Members
+	bad     []string
+}
+
+// readInput reads a JSON body. An empty body is an empty object, whatever its
+// media type: there is nothing to mistake in it.
+func readInput(w http.ResponseWriter, r *http.Request) (input, error) {
+	data, err := readBody(w, r)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return input{}, errTooLarge
+	case err != nil:
+		return input{}, errBody.because(err)
+	case len(data) == 0:
+		return input{}, nil
+	case !isJSON(r.Header):
+		return input{}, errMediaType
+	}
+	members, err := strictjson.Parse(data, bodyLimits, nil)
+	if err != nil {
+		return input{}, errJSON.because(err)
+	}
+	return input{members: members}, nil
+}
+
+// readBody bounds a body in size and time. A connection that can't have a
+// deadline, as in tests, is bounded by the size alone. The deadline is lifted
+// afterwards: net/http would take it for the client's going away.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(bodyTimeout))
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err == nil {
+		_ = conn.SetReadDeadline(time.Time{})
+	}
+	return data, err
+}
+
+// isJSON accepts exactly one Content-Type, application/json, in UTF-8.
+func isJSON(h http.Header) bool {
+	types := h.Values("Content-Type")
+	if len(types) != 1 || h.Get("Content-Encoding") != "" {
+		return false
+	}
+	media, params, err := mime.ParseMediaType(types[0])
+	if err != nil || media != "application/json" {
+		return false
+	}
+	charset, given := params["charset"]
+	return !given || strings.EqualFold(charset, "utf-8")
+}
+
+// text returns a string member, under the first of its names that is present.
+// Two names with different values contradict each other, which is an error.
+func (in *input) text(names ...string) string {
+	found, from := "", ""
+	for _, name := range names {
+		v := in.members.Get(name)
+		if v.Kind() == strictjson.Missing {
+			continue
+		}
+		s, ok := v.String()
+		if !ok || from != "" && s != found {
+			in.bad = append(in.bad, name)
+			continue
+		}
+		found, from = s, name
+	}
+	return found
+}
+
+// err reports the members that were not what they should be.
+func (in *input) err() error {
+	if len(in.bad) == 0 {
+		return nil
+	}
+	slices.Sort(in.bad)
+	return ErrInvalidInput.saying("A field has the wrong type or contradicts another one.", slices.Compact(in.bad)...)
+}
+
+// bearer returns the token of the Authorization header, "" where there is none
+// or it is of another scheme. The scheme is case-insensitive and followed by
+// exactly one space (RFC 6750, section 2.1; RFC 9110, section 11.1).
+func bearer(h http.Header) (string, error) {
+	values := h.Values("Authorization")
+	if len(values) == 0 {
+		return "", nil
+	}
+	if len(values) > 1 {
+		return "", errAmbiguousHeader
+	}
+	scheme, token, ok := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", nil
+	}
+	if !ok || token == "" || strings.ContainsAny(token, " \t,") {
+		return "", errAmbiguousHeader
+	}
+	return token, nil
+}
+
+// writeJSON answers with status 200.
+func writeJSON(w http.ResponseWriter, body any) { writeStatus(w, http.StatusOK, body) }
+
+func writeStatus(w http.ResponseWriter, status int, body any) {
+	data, err := json.Marshal(body)
+	if err != nil { // our own types always marshal
+		data, status = []byte(`{"code":"internal_error","message":"","data":{"status":500}}`), http.StatusInternalServerError
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(append(data, '\n')) // a client that is gone needs no answer
+}
+
+// errorBody is the envelope of every error.
+type errorBody struct {
+	Code    string    `json:"code"`
+	Message string    `json:"message"`
+	Data    errorData `json:"data"`
+}
+
+type errorData struct {
+	Status     int      `json:"status"`
+	Params     []string `json:"params,omitempty"`
+	RetryAfter int64    `json:"retry_after,omitempty"`
+}
+
+// writeError answers with an error. Only what [Error] declares public leaves.
+func writeError(w http.ResponseWriter, err error) {
+	e, ok := asError(err)
+	if !ok || statuses[e.Code] == 0 {
+		e = errInternal
+	}
+	status := statuses[e.Code]
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", challenge(e))
+	}
+	body := errorBody{e.Code, e.Message, errorData{Status: status, Params: e.Fields}}
+	if e.RetryAfter > 0 {
+		body.Data.RetryAfter = seconds(e.RetryAfter)
+		w.Header().Set("Retry-After", strconv.FormatInt(body.Data.RetryAfter, 10))
+	}
+	writeStatus(w, status, body)
+}
+
+// challenge follows RFC 6750, section 3: the error is named only where a token
+// was presented.
+func challenge(e *Error) string {
+	switch e.Code {
+	case ErrInvalidToken.Code, ErrInvalidRefreshToken.Code:
+		return `Bearer error="invalid_token"`
+	case errAmbiguousHeader.Code:
+		return `Bearer error="invalid_request"`
+	}
+	return "Bearer"
+}
+
+// writeUsage sets the headers of a limited route.
+func writeUsage(h http.Header, u Usage) {
+	h.Set("X-RateLimit-Limit", strconv.Itoa(u.Limit))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(u.Remaining))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(u.Reset.Unix(), 10))
+}
+
+// seconds rounds up: who waits that long is not refused again.
+func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
+
+// The JSON of the native API. Names and types are those of HeadlessKey.
+type (
+	userBody struct {
+		ID          jsonID   `json:"ID"`
+		Login       string   `json:"user_login"`
+		Email       string   `json:"user_email"`
+		DisplayName string   `json:"display_name"`
+		Roles       []string `json:"roles"`
+	}
+	grantBody struct {
+		Token        string   `json:"token"`
+		TokenType    string   `json:"token_type"`
+		ExpiresIn    int64    `json:"expires_in"`
+		Expiration   string   `json:"expiration"`
+		RefreshToken string   `json:"refresh_token,omitempty"`
+		Refreshable  bool     `json:"refreshable"`
+		TokenID      string   `json:"jti"`
+		User         userBody `json:"user"`
+	}
+	registerBody struct {
+		UserID        jsonID    `json:"user_id"`
+		User          userBody  `json:"user"`
+		TokenResponse grantBody `json:"token_response"`
+	}
+	validBody struct {
+		Valid bool      `json:"valid"`
+		Data  validData `json:"data"`
+	}
+	validData struct {
+		Issuer    string       `json:"iss"`
+		IssuedAt  int64        `json:"iat"`
+		ExpiresAt int64        `json:"exp"`
+		Data      validSubject `json:"data"`
+	}
+	validSubject struct {
+		ID    jsonID `json:"ID"`
+		Login string `json:"user_login"`
+	}
+	sessionBody struct {
+		ID         string `json:"id"`
+		Device     string `json:"device"`
+		UserAgent  string `json:"user_agent"`
+		Address    string `json:"ip"`
+		CreatedAt  string `json:"created_at"`
+		LastUsedAt string `json:"last_used_at"`
+		ExpiresAt  string `json:"expires_at"`
+		Current    bool   `json:"current"`
+	}
+	sessionsBody struct {
+		Sessions []sessionBody `json:"sessions"`
+	}
+	messageBody struct {
+		Message string `json:"message"`
+	}
+	endedBody struct {
+		Message string `json:"message"`
+		Ended   int    `json:"ended"`
+	}
+)
+
+// jsonID shows a decimal id as a number, as the clients of these protocols
+// expect, and any other as a string. A number that a JavaScript client could
+// not hold exactly (RFC 8259, section 6) stays a string.
+type jsonID string
+
+// MarshalJSON implements [json.Marshaler].
+func (id jsonID) MarshalJSON() ([]byte, error) {
+	n, err := strconv.ParseInt(string(id), 10, 64)
+	if err == nil && n >= 0 && n < 1<<53 && strconv.FormatInt(n, 10) == string(id) {
+		return []byte(id), nil
+	}
+	return json.Marshal(string(id))
+}
+
+func viewUser(u User) userBody {
+	roles := u.Roles
+	if roles == nil {
+		roles = []string{}
+	}
+	return userBody{jsonID(u.ID), u.Login, u.Email, u.DisplayName, roles}
+}
+
+func (a *Auth) viewGrant(g *Grant) grantBody {
+	return grantBody{
+		Token: g.AccessToken, TokenType: g.TokenType,
+		ExpiresIn:  max(0, seconds(g.ExpiresAt.Sub(a.now().Truncate(time.Second)))),
+		Expiration: isoTime(g.ExpiresAt), RefreshToken: g.RefreshToken,
+		Refreshable: !a.cfg.Sessions.RefreshTokensOnly || g.RefreshToken != "",
+		TokenID:     g.TokenID, User: viewUser(g.User),
+	}
+}
+
+func viewSession(s Session, current string) sessionBody {
+	return sessionBody{
+		ID: s.ID, Device: deviceName(s.UserAgent), UserAgent: s.UserAgent, Address: s.Address,
+		CreatedAt: isoTime(s.Created), LastUsedAt: isoTime(s.Moved), ExpiresAt: isoTime(s.Expires),
+		Current: s.ID == current,
+	}
+}
+
+// isoTime writes a time as the seed documents show it: UTC as +00:00.
+func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") + "+00:00" }
