@@ -59,6 +59,13 @@ type Config struct {
 	Hooks        Hooks
 }
 
+// String tells the issuer and nothing else: most other fields are secret, or
+// lead to what is.
+func (cfg Config) String() string { return "jwtauth.Config(" + cfg.Issuer + ")" }
+
+// GoString is String, for %#v.
+func (cfg Config) GoString() string { return cfg.String() }
+
 // TokenConfig is about access tokens.
 type TokenConfig struct {
 	// TTL is how long an access token lives. Default 1 h, at most 24 h.
@@ -190,6 +197,7 @@ func (cfg Config) withDefaults() Config {
 	}
 	cfg.Registration.EmailDomains = append([]string(nil), cfg.Registration.EmailDomains...)
 	cfg.Limits = cfg.Limits.withDefaults()
+	cfg.Passwords = cfg.Passwords.withDefaults()
 	return cfg
 }
 
@@ -262,6 +270,7 @@ func (cfg Config) validate() error {
 		within("Sessions.Idle", cfg.Sessions.Idle, 0, maxSessionLife),
 		within("Sessions.Grace", cfg.Sessions.Grace, 0, maxGrace),
 		cfg.validateRoles(),
+		cfg.Passwords.validate(),
 		cfg.Limits.validate(),
 	)
 }

@@ -90,6 +90,12 @@ func orNegative(d time.Duration) time.Duration {
 	return d
 }
 
+// String tells the issuer and nothing else.
+func (a *Auth) String() string { return "jwtauth.Auth(" + a.cfg.Issuer + ")" }
+
+// GoString is String, for %#v.
+func (a *Auth) GoString() string { return a.String() }
+
 // Grant is what a successful login, registration or refresh hands out.
 type Grant struct {
 	// AccessToken goes into the Authorization header of further requests.
@@ -107,6 +113,14 @@ type Grant struct {
 	User    User
 	Session Session
 }
+
+// String tells whose grant it is, without the tokens.
+func (g Grant) String() string {
+	return "jwtauth.Grant(user " + g.User.ID + ", session " + g.Session.ID + ")"
+}
+
+// GoString is String, for %#v.
+func (g Grant) GoString() string { return g.String() }
 
 // Verify returns who an access token speaks for, as [Verifier.Verify] does with
 // the keys and revocations of this Auth.

@@ -138,9 +138,9 @@ const (
 	AllVersions    int64 = 1<<63 - 1
 )
 
-// Code is a one-time secret that waits to be used: a reset link, a one-time
+// OneTimeCode is a one-time secret that waits to be used: a reset link, a one-time
 // password. There is one at a time for each Key.
-type Code struct {
+type OneTimeCode struct {
 	// Key says what it is for and whose it is, for example "reset:42".
 	Key string
 	// Hash is the keyed hash of the secret.
@@ -236,13 +236,13 @@ type RevocationStore interface {
 // CodeStore keeps one-time secrets, hashed.
 type CodeStore interface {
 	// PutCode stores a code in place of any older one with the same key.
-	PutCode(ctx context.Context, c Code) error
+	PutCode(ctx context.Context, c OneTimeCode) error
 	// ConsumeCode counts an attempt, then compares in constant time. With the
 	// right hash it removes the code and returns it: of any number of
 	// concurrent callers one succeeds. With a wrong hash it returns
 	// [ErrConflict], and the last attempt removes the code. [ErrNotFound] if
 	// there is none, or it expired at now.
-	ConsumeCode(ctx context.Context, key string, hash []byte, now time.Time) (Code, error)
+	ConsumeCode(ctx context.Context, key string, hash []byte, now time.Time) (OneTimeCode, error)
 	// ClaimOnce reports true to the first caller with that key and false to
 	// every other until the time until has passed.
 	ClaimOnce(ctx context.Context, key string, now, until time.Time) (bool, error)
