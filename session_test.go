@@ -504,3 +504,17 @@ func TestRefreshTokensOnly(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The passwords that the documents of the dialects show are not among those
+// that the policy refuses, so that their examples can be followed to the letter.
+func TestDocumentedPasswordsAreAccepted(t *testing.T) {
+	a, _ := newAuth(t)
+	for i, password := range []string{"secret-password", "secure-password", "new-secure-password", "SomeSuperSecretPassword",
+		"mySecretPassword", "New user password"} {
+		_, err := a.Register(bg, jwtauth.Registration{Username: "johndoe" + string(rune('a'+i)),
+			Email: string(rune('a'+i)) + "john@example.com", Password: password, Name: "John Doe"})
+		if err != nil {
+			t.Errorf("%q: %v", password, err)
+		}
+	}
+}

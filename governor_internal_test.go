@@ -1,0 +1,181 @@
+package jwtauth
+
+// These tests are internal because the governor is: from outside one sees only
+// that a login was shed.
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// blockingHasher computes with a verifier that holds each computation until
+// let go, and tells how many run at once.
+func blockingHasher(t *testing.T, concurrent, queue int) (h *hasher, finish chan struct{}, running, most *atomic.Int64) {
+	finish, running, most = make(chan struct{}), new(atomic.Int64), new(atomic.Int64)
+	run := func() {
+		n := running.Add(1)
+		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+		}
+		<-finish
+		running.Add(-1)
+	}
+	h = newTestHasher(t, cheap(func(c *PasswordConfig) {
+		c.MaxConcurrent, c.MaxQueue, c.MaxWait = concurrent, queue, 10*time.Second
+		c.Verifiers = []PasswordVerifier{foreignScheme{prefix: "$foreign$1$", run: run}}
+	}))
+	return h, finish, running, most
+}
+
+const blockingHash = Secret("$foreign$1$correct horse")
+
+func TestGovernorBoundsFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const concurrent, queue, callers = 3, 5, 500
+		h, finish, running, most := blockingHasher(t, concurrent, queue)
+		var wg sync.WaitGroup
+		var passed, shed atomic.Int64
+		start := time.Now()
+		for range callers {
+			wg.Go(func() {
+				slot, err := h.acquire(t.Context())
+				switch {
+				case errors.Is(err, ErrOverloaded):
+					if asErr, _ := asError(err); asErr.RetryAfter <= 0 {
+						t.Error("shed without telling when to come back")
+					}
+					if wait := time.Since(start); wait != 0 {
+						t.Errorf("shed after %v, want at once", wait)
+					}
+					shed.Add(1)
+				case err != nil:
+					t.Error(err)
+				default:
+					defer slot.release()
+					if slot.verify(blockingHash, "correct horse") {
+						passed.Add(1)
+					}
+				}
+			})
+		}
+		synctest.Wait()
+		if got := running.Load(); got != concurrent {
+			t.Errorf("%d computations run, want %d", got, concurrent)
+		}
+		if got := shed.Load(); got != callers-concurrent-queue {
+			t.Errorf("%d callers shed, want %d", got, callers-concurrent-queue)
+		}
+		close(finish)
+		wg.Wait()
+		if got := most.Load(); got != concurrent {
+			t.Errorf("at most %d computations ran at once, want %d", got, concurrent)
+		}
+		if got := passed.Load(); got != concurrent+queue {
+			t.Errorf("%d callers served, want %d", got, concurrent+queue)
+		}
+	})
+}
+
+func TestGovernorCancelledWaiterLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGovernor(1, 1, time.Minute)
+		if err := g.acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		waiter := make(chan error, 1)
+		go func() { waiter <- g.acquire(ctx) }()
+		synctest.Wait()
+		if err := g.acquire(t.Context()); !errors.Is(err, ErrOverloaded) {
+			t.Fatalf("queue full: %v", err)
+		}
+		cancel()
+		if err := <-waiter; !errors.Is(err, ErrUnavailable) {
+			t.Errorf("cancelled waiter: %v", err)
+		}
+		next := make(chan error, 1)
+		go func() { next <- g.acquire(t.Context()) }()
+		synctest.Wait()
+		g.release()
+		if err := <-next; err != nil {
+			t.Errorf("the place of the cancelled waiter was not freed: %v", err)
+		}
+		g.release()
+		if len(g.slots) != 0 || len(g.queue) != 0 {
+			t.Errorf("%d slots and %d places are still taken", len(g.slots), len(g.queue))
+		}
+	})
+}
+
+func TestGovernorWaitIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGovernor(1, 1, 3*time.Second)
+		if err := g.acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if err := g.acquire(t.Context()); !errors.Is(err, ErrOverloaded) {
+			t.Errorf("long wait: %v", err)
+		}
+		if waited := time.Since(start); waited != 3*time.Second {
+			t.Errorf("waited %v, want 3 s", waited)
+		}
+		if len(g.queue) != 0 {
+			t.Error("the place is still taken")
+		}
+	})
+}
+
+func TestGovernorServesInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGovernor(1, 3, time.Minute)
+		if err := g.acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan int, 3)
+		for i := range 3 {
+			go func() {
+				if g.acquire(t.Context()) == nil {
+					served <- i
+				}
+			}()
+			synctest.Wait()
+		}
+		for want := range 3 {
+			g.release()
+			if got := <-served; got != want {
+				t.Errorf("caller %d served, want %d", got, want)
+			}
+		}
+		g.release()
+	})
+}
+
+func TestSlotReleasedTwiceIsHarmless(t *testing.T) {
+	h := newTestHasher(t, cheap(func(c *PasswordConfig) { c.MaxConcurrent = 1 }))
+	slot, err := h.acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	slot.release()
+	slot.release()
+	if _, err := h.acquire(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNoQueueShedsAtOnce(t *testing.T) {
+	h := newTestHasher(t, cheap(func(c *PasswordConfig) { c.MaxConcurrent, c.MaxQueue = 1, -1 }))
+	slot, err := h.acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.acquire(t.Context()); !errors.Is(err, ErrOverloaded) {
+		t.Errorf("second caller: %v", err)
+	}
+	slot.release()
+}
