@@ -43,9 +43,9 @@ type file struct {
 		Account  *rule `json:"account"`
 	} `json:"limits"`
 	Hash struct {
-		MemoryKiB        uint32 `json:"memory_kib"`
-		Time             uint32 `json:"time"`
-		InsecureForTests bool   `json:"insecure_for_tests"`
+		MemoryKiB        int  `json:"memory_kib"`
+		Time             int  `json:"time"`
+		InsecureForTests bool `json:"insecure_for_tests"`
 	} `json:"hash"`
 	Sessions struct {
 		// GraceSeconds may be 0, which means no grace.
