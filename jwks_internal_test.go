@@ -467,6 +467,7 @@ func TestKeysOfOthers(t *testing.T) {
 		{"kty in lower case passed over", rs("kty", `"rsa"`), false},
 		{"missing y passed over", es("y", ""), false},
 		{"x with 33 bytes passed over", es("x", b64(append([]byte{0}, point[1:33]...))), false},
+		{"point split at the wrong byte passed over", es("x", b64(point[1:32]), "y", b64(point[32:])), false},
 		{"x with padding passed over", es("x", `"`+base64.URLEncoding.EncodeToString(point[1:33])+`"`), false},
 		{"x with a line break passed over", es("x", `"`+base64.RawURLEncoding.EncodeToString(point[1:33])+`\n"`), false},
 		{"point off the curve passed over", es("x", b64(point[33:]), "y", b64(point[1:33])), false},
@@ -550,6 +551,9 @@ func TestClientOfTheHostIsCopiedAndTamed(t *testing.T) {
 	c := JWKSConfig{Client: given}.httpClient()
 	if c == given || c.Timeout != jwksTimeout || c.Jar != nil || c.CheckRedirect == nil {
 		t.Errorf("the client is %+v", c)
+	}
+	if c := (JWKSConfig{Client: &http.Client{}}).httpClient(); c.Timeout != jwksTimeout {
+		t.Errorf("a client without a time-out has %v", c.Timeout)
 	}
 	if given.Timeout != time.Hour || given.Jar == nil || given.CheckRedirect != nil {
 		t.Error("the client of the host was changed")

@@ -174,7 +174,7 @@ func TestRotationWithFiles(t *testing.T) {
 	if reload(); listed(set) != next+"* "+k.ID() {
 		t.Errorf("after a file was removed the set is %q", listed(set))
 	}
-	if k, err = jwtauth.AddKey(dir, "ES256"); err != nil || !strings.Contains(names(t, dir), "0011.pem") {
+	if _, err = jwtauth.AddKey(dir, "ES256"); err != nil || !strings.Contains(names(t, dir), "0011.pem") {
 		t.Errorf("AddKey after 10 made %q, %v", names(t, dir), err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"math/big"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -286,6 +287,34 @@ func TestVersionGrowsWithEachChange(t *testing.T) {
 			t.Errorf("%s: version %d after %d", step.name, got, v)
 		}
 		v = set.version()
+	}
+}
+
+// Caches compare Keys, so one that did not change has to stay the same value.
+func TestReloadKeepsTheKeysThatStay(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	set, err := OpenKeys(dir, algHS256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, _ := set.signing()
+	if _, err := AddKey(dir, algHS256); err != nil {
+		t.Fatal(err)
+	}
+	if err := set.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if k, ok := set.lookup(old.ID()); !ok || k != old {
+		t.Error("the key that stayed is another Key")
+	}
+	// A private half that arrives later is a change, though: it can sign.
+	private, public := vectorKey(t, algES256, false), vectorKey(t, algES256, true)
+	st, err := newKeyState(false, []Key{public})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.held(private) != private {
+		t.Error("the public half took the place of the private one")
 	}
 }
 

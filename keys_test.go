@@ -257,6 +257,7 @@ func TestPEMRefused(t *testing.T) {
 		{"text after", p256 + "x\n", "after", es},
 		{"two blocks", p256 + keys["p256_public_pem"], "more than one", es},
 		{"damaged block before a good one", "-----BEGIN PRIVATE KEY-----\n*\n-----END PRIVATE KEY-----\n" + p256, "more than one", es},
+		{"cut-off block before a good one", "-----BEGIN PRIVATE KEY-----\nMIGH\n" + p256, "more than one", es},
 		{"EC parameters before the key", "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + p256, "-noout", es},
 		{"encrypted PKCS #8", block("ENCRYPTED PRIVATE KEY", []byte("x"), nil), "encrypted", rs},
 		{"encrypted PKCS #1", string(pem.EncodeToMemory(legacy)), "encrypted", rs},
@@ -545,7 +546,11 @@ func TestKeysShowNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := parsePrivate(t, vectorPEMs(t)["p256_private_pem"]).(*ecdsa.PrivateKey).D
+	scalar, err := parsePrivate(t, vectorPEMs(t)["p256_private_pem"]).(*ecdsa.PrivateKey).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := new(big.Int).SetBytes(scalar)
 	hidden := []string{string(secret), hex.EncodeToString(secret), strings.ToUpper(hex.EncodeToString(secret)),
 		base64.StdEncoding.EncodeToString(secret), strings.Trim(fmt.Sprint(secret), "[]"), d.String(), d.Text(16)}
 	holder := struct {

@@ -89,15 +89,10 @@ func (m generationMark) covers(other generationMark) bool {
 // maxMarks bounds what a client that refreshes without end makes us keep.
 const maxMarks = 64
 
-// addMark returns marks, lowest first, with one more and without those that it
-// covers. The result never refuses less than marks did.
+// addMark returns marks with one more and without those that it covers. They
+// are sorted: a higher one that did not begin later would cover a lower one. The
+// result never refuses less than marks did.
 func addMark(marks []generationMark, add generationMark, past int64) []generationMark {
-	for i := range marks {
-		if marks[i].from.Unix() <= past {
-			// In force for good. Without its time, a higher one covers it.
-			marks[i].from = time.Time{}
-		}
-	}
 	if slices.ContainsFunc(marks, func(m generationMark) bool { return m.covers(add) }) {
 		return marks
 	}
@@ -106,8 +101,9 @@ func addMark(marks []generationMark, add generationMark, past int64) []generatio
 		return cmp.Compare(m.below, below)
 	})
 	marks = slices.Insert(marks, at, add)
-	if len(marks) > maxMarks {
-		// The two lowest become one that refuses what either does. It refuses
+	for len(marks) > maxMarks || len(marks) > 1 && marks[1].from.Unix() <= past {
+		// The two lowest become one that refuses what either does. Once both
+		// have begun that changes nothing; beyond maxMarks it refuses
 		// generations that are dozens of refreshes old a little early.
 		marks[1].from = marks[0].from
 		marks = slices.Delete(marks, 0, 1)

@@ -39,7 +39,7 @@ func TestPublicAddr(t *testing.T) {
 		"2606:4700::1111": true,
 		"3ffe::1":         true, "3fff::1": false, "3fff:fff::1": false, "3fff:1000::1": true, "4000::1": false,
 		"5f00::1": false, "fc00::1": false, "fd00:ec2::254": false, "fe80::1": false, "fe80::1%eth0": false,
-		"2606:4700::1111%eth0": false, "fec0::1": false, "ff02::1": false,
+		"2606:4700::1111%eth0": false, "::ffff:8.8.8.8%eth0": false, "fec0::1": false, "ff02::1": false,
 	} {
 		if got := publicAddr(netip.MustParseAddr(addr)); got != public {
 			t.Errorf("%s: got %v, want %v", addr, got, public)

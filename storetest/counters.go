@@ -58,22 +58,25 @@ func hitsLimited(t testing.TB, s jwtauth.CounterStore) {
 	}
 }
 
+// windowEnds starts at two moments: at one of them, windows that are aligned to
+// the clock look right.
 func windowEnds(t testing.TB, s jwtauth.CounterStore) {
-	now := moment()
-	end := now.Add(time.Minute)
-	hit(t, s, "k", 2, now, 1, true)
-	hit(t, s, "k", 2, now.Add(40*time.Second), 2, true)
-	got := hit(t, s, "k", 2, end.Add(-time.Millisecond), 2, false)
-	if !got.Reset.Equal(end) {
-		t.Errorf("Hit: Reset moved by %v", got.Reset.Sub(end))
+	for i, start := range []time.Time{moment(), moment().Add(17 * time.Second)} {
+		key, end := fmt.Sprint(i), start.Add(time.Minute)
+		hit(t, s, key, 2, start, 1, true)
+		hit(t, s, key, 2, start.Add(40*time.Second), 2, true)
+		got := hit(t, s, key, 2, end.Add(-time.Millisecond), 2, false)
+		if !got.Reset.Equal(end) {
+			t.Errorf("Hit: Reset moved by %v", got.Reset.Sub(end))
+		}
+		got = hit(t, s, key, 2, end, 1, true)
+		if !got.Reset.Equal(end.Add(time.Minute)) {
+			t.Errorf("Hit: the next window ends %v after its first use, want 1m0s", got.Reset.Sub(end))
+		}
+		hit(t, s, key, 2, end.Add(30*time.Second), 2, true)
+		hit(t, s, key, 2, end.Add(59*time.Second), 2, false)
+		hit(t, s, key, 2, end.Add(24*time.Hour), 1, true)
 	}
-	got = hit(t, s, "k", 2, end, 1, true)
-	if !got.Reset.Equal(end.Add(time.Minute)) {
-		t.Errorf("Hit: the next window ends %v after its first use, want 1m0s", got.Reset.Sub(end))
-	}
-	hit(t, s, "k", 2, end.Add(30*time.Second), 2, true)
-	hit(t, s, "k", 2, end.Add(59*time.Second), 2, false)
-	hit(t, s, "k", 2, end.Add(24*time.Hour), 1, true)
 }
 
 func zeroLimit(t testing.TB, s jwtauth.CounterStore) {

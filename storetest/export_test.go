@@ -52,6 +52,23 @@ func note[S any](t testing.TB, failed map[string]string, group string, checks []
 	}
 }
 
+// Cases names all that Run checks, by "group/name".
+func Cases() []string {
+	return slices.Concat(
+		caseNames("users", userChecks()), caseNames("sessions", sessionChecks()),
+		caseNames("revocations", revocationChecks()), caseNames("codes", codeChecks()),
+		caseNames("counters", counterChecks()), caseNames("audit", auditChecks()),
+	)
+}
+
+func caseNames[S any](group string, checks []check[S]) []string {
+	var names []string
+	for _, c := range checks {
+		names = append(names, group+"/"+c.name)
+	}
+	return names
+}
+
 // FixtureGaps names the fields of the fixtures that have no value, and which
 // the suite would therefore not notice to be lost.
 func FixtureGaps() []string {

@@ -119,7 +119,7 @@ func everythingRevoked(t testing.TB, s jwtauth.RevocationStore) {
 
 func watermarkWaits(t testing.TB, s jwtauth.RevocationStore) {
 	at := moment()
-	from := at.Add(30 * time.Second)
+	from := at.Add(30*time.Second + 123456*time.Microsecond) // a round number of nothing
 	revoke(t, s, jwtauth.Revocation{SessionID: "s", Generation: 2, From: from, Expires: at.Add(time.Hour)})
 	wantRevoked(t, s, tokenOf(1, 1, at), false)
 	wantRevoked(t, s, tokenOf(1, 1, from.Add(-instant)), false)

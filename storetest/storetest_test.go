@@ -57,6 +57,19 @@ func TestBrokenStoreCaught(t *testing.T) {
 	}
 }
 
+// TestEveryCaseCatchesSomething keeps out cases that can't fail.
+func TestEveryCaseCatchesSomething(t *testing.T) {
+	caught := make(map[string]bool)
+	for _, c := range brokenStores() {
+		caught[c.caughtBy] = true
+	}
+	for _, name := range storetest.Cases() {
+		if !caught[name] {
+			t.Errorf("no broken store is there to be caught by %q", name)
+		}
+	}
+}
+
 func TestSwallowedFaultCaught(t *testing.T) {
 	for name, c := range swallowingStores() {
 		t.Run(name, func(t *testing.T) {
@@ -148,6 +161,16 @@ func brokenUsers() map[string]mistake {
 				if errors.Is(err, jwtauth.ErrNotFound) {
 					u.ID = ""
 					return b.MemoryStore.CreateUser(ctx, u)
+				}
+				return updated, err
+			}
+		}},
+		"update checks no keys": {"users/update to a taken key refused", func(b *broken) {
+			b.updateUser = func(ctx context.Context, u jwtauth.User) (jwtauth.User, error) {
+				updated, err := b.MemoryStore.UpdateUser(ctx, u)
+				if errors.Is(err, jwtauth.ErrLoginTaken) {
+					u.LoginKey = ""
+					return b.MemoryStore.UpdateUser(ctx, u)
 				}
 				return updated, err
 			}
@@ -507,6 +530,25 @@ func brokenSessions() map[string]mistake {
 			b.endSession = func(ctx context.Context, id string) error {
 				_ = b.MemoryStore.EndSession(ctx, id)
 				return nil
+			}
+		}},
+		"ended session only hidden": {"sessions/ended session is gone", func(b *broken) {
+			var ended cells[bool]
+			b.endSession = func(ctx context.Context, id string) error {
+				if _, gone := ended.get(id); gone {
+					return jwtauth.ErrNotFound
+				}
+				_, err := b.MemoryStore.Session(ctx, id)
+				if err == nil {
+					ended.set(id, true)
+				}
+				return err
+			}
+			b.session = func(ctx context.Context, id string) (jwtauth.Session, error) {
+				if _, gone := ended.get(id); gone {
+					return jwtauth.Session{}, jwtauth.ErrNotFound
+				}
+				return b.MemoryStore.Session(ctx, id)
 			}
 		}},
 		"any generation advances": {"sessions/refresh from another generation refused", func(b *broken) {
