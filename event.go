@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -104,8 +105,10 @@ const (
 	maxRequestID = 64
 )
 
-// clip cuts text to n bytes, at a character, and marks the cut.
+// clip cuts text to n bytes, at a character, and marks the cut. What is no text
+// at all (NUL, bytes that are not UTF-8) is replaced: not every store takes it.
 func clip(s string, n int) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
 	if len(s) <= n {
 		return s
 	}

@@ -127,7 +127,7 @@ type Revocation struct {
 	Version int64
 
 	// Expires is when the last token concerned has expired anyway. The entry
-	// may be dropped then, and not before.
+	// may be dropped then, and not before. It is required.
 	Expires time.Time
 }
 
@@ -169,18 +169,20 @@ type Count struct {
 // callers, on any number of nodes. Absence is [ErrNotFound], a lost
 // comparison [ErrConflict]; every other error is a fault, and the caller
 // refuses whatever was asked. Time comes from the arguments. A method whose
-// context is cancelled has either done all of its work or none. Package
+// context is cancelled has either done all of its work or none, and one that is
+// called with a cancelled context does nothing and returns a fault. Package
 // storetest checks all of this.
 
 // UserStore keeps accounts.
 type UserStore interface {
 	// CreateUser stores a new account and returns it with Version and
 	// CredentialVersion 1 and, where ID is empty, an id that was never used
-	// before. LoginKey and EmailKey share one name space: if either is the
+	// before. An ID that the caller chose is kept; one that an account has or
+	// had is [ErrConflict]. LoginKey and EmailKey share one name space: if either is the
 	// LoginKey or EmailKey of another account, it stores nothing and returns
 	// [ErrLoginTaken] or [ErrEmailTaken], by the field of the new account
 	// that is concerned. A LoginKey that equals its own EmailKey is no
-	// conflict.
+	// conflict, and an empty key is no key.
 	CreateUser(ctx context.Context, u User) (User, error)
 	// UserByID returns the account, or [ErrNotFound].
 	UserByID(ctx context.Context, id string) (User, error)
@@ -202,9 +204,11 @@ type SessionStore interface {
 	// CreateSession stores a session if the user then has at most limit.Max
 	// that have not expired at s.Created. Otherwise it returns
 	// [ErrTooManySessions] and stores nothing, or, with limit.EvictOldest,
-	// ends the oldest ones and returns them.
+	// ends as many of the oldest ones as it takes, never the new one, and
+	// returns them. An id that is taken is [ErrConflict].
 	CreateSession(ctx context.Context, s Session, limit SessionLimit) (evicted []Session, err error)
-	// Session returns a session, expired or not, or [ErrNotFound].
+	// Session returns a session, or [ErrNotFound]. One that has expired may
+	// be either.
 	Session(ctx context.Context, id string) (Session, error)
 	// AdvanceSession moves a session from generation adv.From to the next
 	// one, sets Moved and SecretID, and returns it with moved true. If it is
@@ -244,7 +248,8 @@ type CodeStore interface {
 	// there is none, or it expired at now.
 	ConsumeCode(ctx context.Context, key string, hash []byte, now time.Time) (OneTimeCode, error)
 	// ClaimOnce reports true to the first caller with that key and false to
-	// every other until the time until has passed.
+	// every other before the time until, from which on the key is free again.
+	// Claiming for a time that has passed is false.
 	ClaimOnce(ctx context.Context, key string, now, until time.Time) (bool, error)
 }
 
@@ -253,7 +258,8 @@ type CodeStore interface {
 type CounterStore interface {
 	// Hit counts one use of key if fewer than limit were counted in the
 	// current window, which starts with the first use and lasts for window.
-	// Of any number of concurrent callers at most limit are admitted.
+	// Of any number of concurrent callers at most limit are admitted; a limit
+	// below 1 admits nobody.
 	Hit(ctx context.Context, key string, limit int, window time.Duration, now time.Time) (Count, error)
 	// Refund takes back one use that was admitted. Below zero it stays zero.
 	Refund(ctx context.Context, key string, now time.Time) error
