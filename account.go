@@ -66,7 +66,10 @@ func (a *Auth) CreateUser(ctx context.Context, r Registration) (User, error) {
 	if err != nil {
 		return User{}, a.refused(ctx, Event{Name: EventRegister}, err)
 	}
-	return u, a.record(ctx, Event{Name: EventRegister, UserID: u.ID})
+	if err := a.record(ctx, Event{Name: EventRegister, UserID: u.ID}); err != nil {
+		return User{}, err
+	}
+	return u, nil
 }
 
 // createUser checks everything that costs nothing first, then hashes, then lets

@@ -149,8 +149,8 @@ type Hooks struct {
 	// the registered ones and those of this package are refused. An error
 	// refuses the token: nobody is logged in.
 	Claims func(ctx context.Context, u User, s Session) (map[string]any, error)
-	// Limit may replace the rule of a limited route for one request. name is
-	// that of the route, for example "login".
+	// Limit may replace the rule of a limited route for one request; the zero
+	// Rule leaves it as it is. name is that of the route, for example "login".
 	Limit func(ctx context.Context, name string, rule Rule) Rule
 }
 
@@ -325,7 +325,7 @@ func (cfg Config) validateKeys() error {
 			name = fmt.Sprintf("OldSecrets[%d]", i-1)
 		}
 		if err := checkSecret(s); err != nil {
-			errs = append(errs, fmt.Errorf("jwtauth: Config.%s: %w", name, err))
+			errs = append(errs, fmt.Errorf("jwtauth: Config.%s %w", name, err))
 		} else if cfg.Keys != nil && cfg.Keys.holdsSecret(s) {
 			errs = append(errs, fmt.Errorf("jwtauth: Config.%s must not be a signing key as well", name))
 		}

@@ -233,7 +233,7 @@ func checkRoles(roles []string) error {
 	for _, role := range roles {
 		switch {
 		case role == "" || len(role) > maxRole || strings.ContainsFunc(role, notRole):
-			return errors.New("a role must be 1 to 64 letters, digits or _-.:")
+			return errors.New("a role must be 1 to 64 letters, digits, hyphens, underscores, dots or colons")
 		case seen[role]:
 			return errors.New("a role is repeated")
 		}

@@ -337,7 +337,7 @@ func TestStatesAreImmutable(t *testing.T) {
 	}
 }
 
-func FuzzVerify(f *testing.F) {
+func FuzzKeyVerify(f *testing.F) {
 	keys := []Key{vectorKey(f, algHS256, false), vectorKey(f, algRS256, true), vectorKey(f, algES256, true)}
 	f.Add([]byte("a.b"), make([]byte, 64))
 	f.Add([]byte(""), make([]byte, 256))

@@ -115,8 +115,8 @@ func (a *Auth) findLogin(ctx context.Context, c Credentials, text string) (User,
 	return u, nil
 }
 
-// checkCurrentPassword computes exactly one hash, whoever the user is: for the
-// zero user, and for an account without a password, it is one that never fits.
+// checkCurrentPassword computes the same hashes, whoever the user is: for the
+// zero user, and for an account without a password, they never fit.
 func (a *Auth) checkCurrentPassword(ctx context.Context, u User, password string) error {
 	slot, err := a.passwords.acquire(ctx)
 	if err != nil {
@@ -239,18 +239,41 @@ func (a *Auth) Refresh(ctx context.Context, refreshToken string) (*Grant, error)
 	if err != nil {
 		return nil, a.refused(ctx, Event{Name: EventRefresh, SessionID: ref.sessionID, UserID: u.ID}, err)
 	}
-	s, err = a.advance(ctx, s, ref.generation, now)
-	if err != nil {
-		return nil, err
-	}
-	g, err := a.grant(ctx, u, s, now)
+	g, err := a.refreshed(ctx, u, s, ref.generation, now)
 	if err != nil {
 		return nil, err
 	}
 	if byAccess {
 		g.RefreshToken = ""
 	}
-	return g, a.record(ctx, Event{Name: EventRefresh, UserID: u.ID, SessionID: s.ID, TokenID: g.TokenID})
+	if err := a.record(ctx, Event{Name: EventRefresh, UserID: u.ID, SessionID: s.ID, TokenID: g.TokenID}); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// refreshed makes the tokens and then moves the session, so that a hook or a
+// key that fails costs the client nothing: it can come back with what it has.
+// Only when another refresh came first are the tokens made again.
+func (a *Auth) refreshed(ctx context.Context, u User, s Session, from int64, now time.Time) (*Grant, error) {
+	next := s
+	if from == s.Generation {
+		next.Generation++
+		next.SecretID = a.secrets.secretID()
+	}
+	g, err := a.grant(ctx, u, next, now)
+	if err != nil {
+		return nil, err
+	}
+	moved, err := a.advance(ctx, s, from, now)
+	if err != nil {
+		return nil, err
+	}
+	if moved.Generation != next.Generation || moved.SecretID != next.SecretID {
+		return a.grant(ctx, u, moved, now)
+	}
+	g.Session = moved
+	return g, nil
 }
 
 // presented reads what a client refreshes with, and says whether it was an
@@ -297,11 +320,17 @@ func refreshFault(err error) error {
 	return storeFault(err)
 }
 
-// advance moves a session on, or finds out why it does not move.
+// advance moves a session on, or finds out why it does not move. Earlier
+// generations are told to die first: if that fails nothing has moved.
 func (a *Auth) advance(ctx context.Context, s Session, from int64, now time.Time) (Session, error) {
 	adv := SessionAdvance{SessionID: s.ID, From: from, Now: now, SecretID: a.secrets.secretID()}
 	if idle := a.cfg.Sessions.Idle; idle > 0 {
 		adv.MovedAfter = now.Add(-idle)
+	}
+	if from == s.Generation {
+		if err := a.retireGenerations(ctx, s.ID, from+1, now); err != nil {
+			return Session{}, err
+		}
 	}
 	s, moved, err := a.sessions.AdvanceSession(ctx, adv)
 	if err != nil {
@@ -310,7 +339,7 @@ func (a *Auth) advance(ctx context.Context, s Session, from int64, now time.Time
 	if !moved && !a.inGrace(s, from, now) {
 		return Session{}, a.reused(ctx, s, from)
 	}
-	return s, a.retireGenerations(ctx, s, now)
+	return s, nil
 }
 
 // inGrace reports whether from is the generation before the current one, and
@@ -319,12 +348,11 @@ func (a *Auth) inGrace(s Session, from int64, now time.Time) bool {
 	return from == s.Generation-1 && now.Before(s.Moved.Add(a.cfg.Sessions.Grace)) && now.Before(s.Expires)
 }
 
-// retireGenerations lets access tokens of earlier generations die when the
-// grace window is over. A caller that comes back inside the window does it
-// again, in case the first one got lost on the way.
-func (a *Auth) retireGenerations(ctx context.Context, s Session, now time.Time) error {
-	err := a.revocations.Revoke(ctx, Revocation{SessionID: s.ID, Generation: s.Generation,
-		From: s.Moved.Add(a.cfg.Sessions.Grace), Expires: a.tokensGone(now)})
+// retireGenerations lets access tokens below a generation die when the grace
+// window is over, so that requests in flight finish.
+func (a *Auth) retireGenerations(ctx context.Context, sessionID string, below int64, now time.Time) error {
+	err := a.revocations.Revoke(ctx, Revocation{SessionID: sessionID, Generation: below,
+		From: now.Add(a.cfg.Sessions.Grace), Expires: a.tokensGone(now)})
 	return storeFault(err)
 }
 

@@ -100,15 +100,19 @@ func (a *Auth) limit(ctx context.Context, h http.Header, name, key string, rule 
 		return nil
 	}
 	if a.cfg.Hooks.Limit != nil {
-		rule = a.cfg.Hooks.Limit(ctx, name, rule)
+		if other := a.cfg.Hooks.Limit(ctx, name, rule); other != (Rule{}) {
+			rule = other
+		}
 	}
 	if rule.off() {
 		return nil
 	}
-	u, err := a.limiter.Allow(ctx, name+"|"+key, rule, a.now())
+	now := a.now()
+	u, err := a.limiter.Allow(ctx, name+"|"+key, rule, now)
 	if err != nil {
 		return ErrUnavailable.because(err)
 	}
+	u = u.rounded(now)
 	writeUsage(h, u)
 	if !u.Allowed {
 		return ErrRateLimited.after(u.RetryAfter)

@@ -50,6 +50,7 @@ type PasswordConfig struct {
 	// Blocked refuses further passwords, for example from a list of breached
 	// ones. It is called last, for new passwords alone. An error refuses the
 	// request with [ErrUnavailable]: what can't be checked is not accepted.
+	// The text of the error is logged, so it must not contain the password.
 	Blocked func(ctx context.Context, password string) (bool, error)
 
 	// MaxConcurrent is how many hashes are computed at once; each takes

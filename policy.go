@@ -25,7 +25,7 @@ func (cfg PasswordConfig) check(ctx context.Context, password string, u User, is
 	}
 	folded := foldPassword(password)
 	switch {
-	case repetitive(folded, cfg.MinLength) || sequence(folded):
+	case repeatsItself(folded) || sequence(folded):
 		return weak("The password repeats itself or follows a sequence. Please choose another one.")
 	case guessable(folded, personalWords(u, issuer)):
 		return weak("The password is too close to your name, your e-mail address or the name of this site.")
@@ -56,7 +56,7 @@ func (cfg PasswordConfig) checkBlocked(ctx context.Context, password string) err
 	blocked, err := cfg.Blocked(ctx, password)
 	switch {
 	case err != nil: // fails closed: a list that is down must not let its content in
-		return ErrUnavailable.because(fmt.Errorf("Config.Passwords.Blocked: %w", err))
+		return ErrUnavailable.because(fmt.Errorf("list of blocked passwords: %v", err))
 	case blocked:
 		return weak("The password is on a list of passwords that are known to attackers. Please choose another one.")
 	}
@@ -70,15 +70,19 @@ func foldPassword(s string) string {
 	return strings.Join(strings.Fields(s), "")
 }
 
-// repetitive reports whether s is a shorter text over and over, one too short
-// to be a password itself: "aaaaaaaa", "abcabcabc".
-func repetitive(s string, minLength int) bool {
+// maxUnit is how long a text may be that still makes no password by being
+// repeated, in code points.
+const maxUnit = 4
+
+// repeatsItself reports whether s is a short text over and over: "aaaaaaaa",
+// "abcabcabc", "12341234".
+func repeatsItself(s string) bool {
 	if s == "" {
 		return true
 	}
 	// The first place where s occurs in s+s again is its period.
 	period := strings.Index((s + s)[1:], s) + 1
-	return period < len(s) && utf8.RuneCountInString(s[:period]) < minLength
+	return period < len(s) && utf8.RuneCountInString(s[:period]) <= maxUnit
 }
 
 // keyboardRows are the orders in which fingers and alphabets run.
@@ -167,19 +171,23 @@ func guessable(s string, words map[string]struct{}) bool {
 
 const maxDecoration = 5
 
+// guises are the words that s may be in disguise.
 func guises(s string) []string {
 	g := []string{s, spell(s)}
-	c := core(s)
-	if c != "" && utf8.RuneCountInString(s)-utf8.RuneCountInString(c) <= maxDecoration {
-		g = append(g, c, spell(c))
+	for _, inner := range []string{strings.TrimFunc(s, notWord), core(s)} {
+		if inner != "" && utf8.RuneCountInString(s)-utf8.RuneCountInString(inner) <= maxDecoration {
+			g = append(g, inner, spell(inner))
+		}
 	}
 	return g
 }
 
 // core is s without the digits and signs at its ends.
-func core(s string) string {
-	return strings.TrimFunc(s, func(r rune) bool { return !unicode.IsLetter(r) })
-}
+func core(s string) string { return strings.TrimFunc(s, notLetter) }
+
+func notLetter(r rune) bool { return !unicode.IsLetter(r) }
+
+func notWord(r rune) bool { return notLetter(r) && !unicode.IsDigit(r) }
 
 var spelling = strings.NewReplacer("0", "o", "1", "i", "!", "i", "3", "e", "4", "a", "@", "a", "5", "s", "$", "s", "7", "t")
 

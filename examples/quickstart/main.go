@@ -15,6 +15,6 @@ func main() {
 		log.Fatal(err)
 	}
 	http.Handle("/auth/", http.StripPrefix("/auth", auth.Handler()))
-	http.Handle("/files/", auth.Require(http.FileServer(http.Dir("."))))
+	http.Handle("/files/", auth.Require(http.StripPrefix("/files", http.FileServer(http.Dir("files")))))
 	log.Fatal(http.ListenAndServe("localhost:8080", nil))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -25,25 +26,26 @@ type app struct {
 	namespace string
 	// notes are lines for whoever started it.
 	notes []string
+	// closed says that nobody can register.
+	closed bool
 }
 
-func newApp(ctx context.Context, o options, getenv func(string) string, log *slog.Logger) (*app, error) {
+// newApp puts the server together. base is the URL that it listens on; it is
+// the issuer where neither the flag nor the file names one.
+func newApp(ctx context.Context, o options, base string, getenv func(string) string, log *slog.Logger) (*app, error) {
 	f, err := readFile(o.config)
 	if err != nil {
 		return nil, err
-	}
-	if f.Issuer == "" {
-		f.Issuer = o.issuer
 	}
 	store, err := openStore(o.db)
 	if err != nil {
 		return nil, err
 	}
-	a := &app{namespace: strings.Trim(f.Namespace, "/")}
-	if a.namespace == "" {
-		a.namespace = "headlesskey/v1"
+	a := &app{
+		namespace: cmp.Or(strings.Trim(f.Namespace, "/"), "headlesskey/v1"),
+		closed:    f.Registration.Closed,
 	}
-	cfg := jwtauth.Config{Issuer: f.Issuer, Store: store, Logger: log}
+	cfg := jwtauth.Config{Issuer: cmp.Or(o.issuer, f.Issuer, base), Store: store, Logger: log}
 	f.apply(&cfg)
 	if cfg.Keys, cfg.Secret, err = a.openKeys(o, f, getenv); err != nil {
 		return nil, err
@@ -89,85 +91,102 @@ func reply(w http.ResponseWriter, body any) {
 // openKeys finds the signing key and the secret: the file or the environment
 // first, then the directory, else new ones that last until the server stops.
 func (a *app) openKeys(o options, f file, getenv func(string) string) (*jwtauth.KeySet, []byte, error) {
-	secret, err := a.secret(o, f, getenv)
+	secret, given, err := a.openSecret(o, f, getenv)
 	if err != nil {
 		return nil, nil, err
 	}
-	if f.Algorithm != "" && f.PrivateKeyFile != "" {
-		return nil, nil, errors.New("config: algorithm and private_key_file exclude each other")
-	}
-	alg := f.Algorithm
-	if alg == "" {
-		alg = "ES256"
-	}
+	alg := cmp.Or(f.Algorithm, "ES256")
+	var keys *jwtauth.KeySet
 	switch {
 	case f.PrivateKeyFile != "":
-		keys, err := keyFromFile(f.dir, f.PrivateKeyFile)
-		return keys, secret, err
-	case alg == "HS256" && len(f.Secret) > 0:
-		keys, err := keyFromSecret(secret)
-		return keys, secret, err
+		keys, err = keyFromFile(f.dir, f.PrivateKeyFile)
+	case alg == "HS256" && given:
+		keys, err = keyFromSecret(secret)
 	case o.keys != "":
-		keys, err := jwtauth.OpenKeys(o.keys, alg)
-		return keys, secret, err
+		keys, err = jwtauth.OpenKeys(o.keys, alg)
+	default:
+		a.note("signing key: %s, new and in memory; every token dies with this process (-keys DIR keeps it)", alg)
+		keys, err = newKey(alg)
 	}
-	key, err := jwtauth.GenerateKey(alg)
-	if err != nil {
-		return nil, nil, err
-	}
-	a.notes = append(a.notes, "signing key: "+alg+", new and in memory; every token dies with this process (-keys DIR keeps it)")
-	keys, err := jwtauth.NewKeySet(key)
 	return keys, secret, err
 }
 
-func (a *app) secret(o options, f file, getenv func(string) string) ([]byte, error) {
+// openSecret also reports whether the operator gave the secret.
+func (a *app) openSecret(o options, f file, getenv func(string) string) (secret []byte, given bool, err error) {
 	if len(f.Secret) > 0 {
-		return f.Secret, nil
+		return f.Secret, true, nil
 	}
 	if env := getenv("JWTAUTH_SECRET"); env != "" {
 		secret, err := base64.StdEncoding.DecodeString(env)
-		if err != nil {
-			return nil, errors.New("JWTAUTH_SECRET is not base64 (try: openssl rand -base64 32)")
+		if err != nil { // which says where, and so a little of what: not repeated
+			return nil, false, errors.New("JWTAUTH_SECRET is not base64 (try: openssl rand -base64 32)")
 		}
-		return secret, nil
+		return secret, true, nil
 	}
 	if o.keys != "" {
-		return jwtauth.OpenSecret(o.keys)
+		secret, err := jwtauth.OpenSecret(o.keys)
+		return secret, false, err
 	}
-	a.notes = append(a.notes, "secret: new and in memory; every session dies with this process (JWTAUTH_SECRET or -keys DIR keeps it)")
-	secret := make([]byte, 32)
-	rand.Read(secret)
-	return secret, nil
+	a.note("secret: new and in memory; every session dies with this process (JWTAUTH_SECRET or -keys DIR keeps it)")
+	secret = make([]byte, 32)
+	rand.Read(secret) // never fails: the program ends instead (crypto/rand)
+	return secret, false, nil
 }
 
-// keyFromSecret derives an HS256 key, so that it is not the secret itself.
-func keyFromSecret(secret []byte) (*jwtauth.KeySet, error) {
-	raw, err := hkdf.Key(sha256.New, secret, nil, "examples/server signing key", 32)
-	if err != nil {
-		return nil, err
-	}
-	key, err := jwtauth.HS256("hs-1", raw)
+func (a *app) note(format string, args ...any) {
+	a.notes = append(a.notes, fmt.Sprintf(format, args...))
+}
+
+func newKey(alg string) (*jwtauth.KeySet, error) {
+	key, err := jwtauth.GenerateKey(alg)
 	if err != nil {
 		return nil, err
 	}
 	return jwtauth.NewKeySet(key)
 }
 
-// keyFromFile reads a PEM file of either kind.
+// keyFromSecret derives an HS256 key, so that it is not the secret itself. Its
+// id derives as well: another secret is another id.
+func keyFromSecret(secret []byte) (*jwtauth.KeySet, error) {
+	raw, errKey := hkdf.Key(sha256.New, secret, nil, "examples/server signing key", 32)
+	id, errID := hkdf.Key(sha256.New, secret, nil, "examples/server key id", 16)
+	if err := errors.Join(errKey, errID); err != nil {
+		return nil, err
+	}
+	key, err := jwtauth.HS256(base64.RawURLEncoding.EncodeToString(id), raw)
+	if err != nil {
+		return nil, err
+	}
+	return jwtauth.NewKeySet(key)
+}
+
+// keyFromFile reads a PEM file of either kind. The id is a hash of the public
+// half: with another key in the file, tokens of the old one name a key that is
+// not held, and services that keep our JWKS fetch it again.
 func keyFromFile(dir, name string) (*jwtauth.KeySet, error) {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(dir, name)
 	}
-	pem, err := os.ReadFile(name)
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	key, errES := jwtauth.ES256("es-1", pem)
+	parse := jwtauth.ES256
+	key, errES := parse("unnamed", text)
 	if errES != nil {
+		parse = jwtauth.RS256
 		var errRS error
-		if key, errRS = jwtauth.RS256("rs-1", pem); errRS != nil {
+		if key, errRS = parse("unnamed", text); errRS != nil {
 			return nil, fmt.Errorf("%s: neither an ES256 key (%w) nor an RS256 key (%w)", name, errES, errRS)
 		}
+	}
+	public, err := key.PublicPEM()
+	if err != nil {
+		return nil, err
+	}
+	id := sha256.Sum256(public)
+	if key, err = parse(base64.RawURLEncoding.EncodeToString(id[:]), text); err != nil {
+		return nil, err
 	}
 	return jwtauth.NewKeySet(key)
 }
@@ -178,15 +197,18 @@ func (a *app) createAdmin(ctx context.Context, email string) error {
 	if email == "" {
 		return nil
 	}
-	if _, err := a.auth.UserByLogin(ctx, email); err == nil {
-		a.notes = append(a.notes, "administrator: "+email+" exists; nothing was changed")
+	switch _, err := a.auth.UserByLogin(ctx, email); {
+	case err == nil:
+		a.note("administrator: %s exists; nothing was changed", email)
 		return nil
+	case !errors.Is(err, jwtauth.ErrNotFound):
+		return fmt.Errorf("-admin: %w", err)
 	}
 	password := rand.Text()
 	u, err := a.auth.CreateUser(ctx, jwtauth.Registration{Email: email, Password: password, Roles: []string{"administrator"}})
 	if err != nil {
 		return fmt.Errorf("-admin: %w", err)
 	}
-	a.notes = append(a.notes, fmt.Sprintf("administrator: %s, password %s (change it: POST /change-password)", u.Login, password))
+	a.note("administrator: %s, password %s (change it: POST /change-password)", u.Login, password)
 	return nil
 }

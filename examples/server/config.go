@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
@@ -18,21 +19,24 @@ import (
 type file struct {
 	// Issuer is the URL in every token.
 	Issuer string `json:"issuer"`
-	// Namespace is the path of the API below /wp-json/.
+	// Namespace is the path of the API below /wp-json/. Default:
+	// "headlesskey/v1".
 	Namespace string `json:"namespace"`
-	// Secret is base64 of at least 32 bytes; for HS256 the signing key
-	// derives from it too.
+	// Secret is base64 of at least 32 bytes. With the algorithm HS256 the
+	// signing key derives from it, or else from JWTAUTH_SECRET.
 	Secret []byte `json:"secret"`
-	// Algorithm is HS256, RS256 or ES256 with a generated key; a key file
-	// says more and excludes it.
+	// Algorithm is HS256, RS256 or ES256, the default. A private key file
+	// says it by itself, and excludes it.
 	Algorithm string `json:"algorithm"`
-	// PrivateKeyFile is a PEM file, relative to the config file.
+	// PrivateKeyFile is a PEM file with an RSA or P-256 key, relative to the
+	// config file.
 	PrivateKeyFile string `json:"private_key_file"`
 
 	Roles struct {
 		// Default is the role of a new account.
 		Default string `json:"default"`
 	} `json:"roles"`
+	// Limits are those of jwtauth.LimitConfig.
 	Limits struct {
 		Disabled bool  `json:"disabled"`
 		Login    *rule `json:"login"`
@@ -43,8 +47,9 @@ type file struct {
 		Account  *rule `json:"account"`
 	} `json:"limits"`
 	Hash struct {
-		MemoryKiB        int  `json:"memory_kib"`
-		Time             int  `json:"time"`
+		MemoryKiB int `json:"memory_kib"`
+		Time      int `json:"time"`
+		// InsecureForTests accepts values below the floor.
 		InsecureForTests bool `json:"insecure_for_tests"`
 	} `json:"hash"`
 	Sessions struct {
@@ -62,7 +67,8 @@ type file struct {
 	dir string
 }
 
-// rule is a limit: so many requests per so many seconds.
+// rule is a limit: so many requests per so many seconds. A negative limit means
+// none.
 type rule struct {
 	Limit   int `json:"limit"`
 	Seconds int `json:"seconds"`
@@ -87,7 +93,28 @@ func readFile(name string) (file, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return f, fmt.Errorf("%s: more than one JSON value", name)
 	}
+	if err := f.check(); err != nil {
+		return f, fmt.Errorf("%s: %w", name, err)
+	}
 	return f, nil
+}
+
+// namespaces keep out what a pattern of http.ServeMux gives a meaning.
+var namespaces = regexp.MustCompile(`^/?[A-Za-z0-9_-]+(/[A-Za-z0-9_.-]*[A-Za-z0-9_-])*/?$`)
+
+// check refuses what jwtauth.New does not see, or would take for something else.
+func (f file) check() error {
+	var errs []error
+	if f.Namespace != "" && !namespaces.MatchString(f.Namespace) {
+		errs = append(errs, errors.New(`namespace must be path segments of letters, digits and "_-.", like "headlesskey/v1"`))
+	}
+	if f.Algorithm != "" && f.PrivateKeyFile != "" {
+		errs = append(errs, errors.New("algorithm and private_key_file exclude each other"))
+	}
+	if g := f.Sessions.GraceSeconds; g != nil && (*g < 0 || *g > 600) {
+		errs = append(errs, errors.New("sessions.grace_seconds must be between 0 and 600"))
+	}
+	return errors.Join(errs...)
 }
 
 // apply writes what the file says into cfg; keys and stores come from
@@ -107,9 +134,13 @@ func (f file) apply(cfg *jwtauth.Config) {
 	if g := f.Sessions.GraceSeconds; g != nil {
 		cfg.Sessions.Grace = time.Duration(*g) * time.Second
 		if *g == 0 {
-			cfg.Sessions.Grace = -1
+			cfg.Sessions.Grace = -1 // a zero there is the default
 		}
 	}
+	f.applyLimits(cfg)
+}
+
+func (f file) applyLimits(cfg *jwtauth.Config) {
 	cfg.Limits.Disabled = f.Limits.Disabled
 	for field, r := range map[*jwtauth.Rule]*rule{
 		&cfg.Limits.Login: f.Limits.Login, &cfg.Limits.Register: f.Limits.Register,

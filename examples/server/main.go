@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -26,6 +27,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // so that a second signal ends it at once
 	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -43,19 +45,27 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	if opts.issuer == "" {
-		opts.issuer = "http://" + listener.Addr().String()
-	}
+	base := "http://" + reachable(listener.Addr())
 	log := slog.New(slog.NewTextHandler(out, nil))
-	app, err := newApp(ctx, opts, getenv, log)
+	app, err := newApp(ctx, opts, base, getenv, log)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	for _, line := range app.notes {
 		fmt.Fprintln(out, line)
 	}
-	printTour(out, "http://"+listener.Addr().String(), app.namespace)
+	printTour(out, base, app)
 	return serve(ctx, listener, app.handler)
+}
+
+// reachable is the address as a client on this machine writes it: one that
+// stands for all interfaces, as with -addr :8080, is nobody's.
+func reachable(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
 }
 
 // serve answers until ctx ends, then lets the requests in flight finish. The
@@ -92,11 +102,11 @@ func parseFlags(args []string, out io.Writer) (options, error) {
 	f := flag.NewFlagSet("server", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
-	f.StringVar(&o.issuer, "issuer", "", "issuer `URL` of the tokens (default: http:// and the address)")
+	f.StringVar(&o.issuer, "issuer", "", "issuer `URL` of the tokens (default: that of the config file, else http:// and the address)")
 	f.StringVar(&o.db, "db", "memory", "`store`: memory keeps everything until the server stops")
 	f.StringVar(&o.keys, "keys", "", "`directory` of the signing key and the secret, made if absent (default: new ones at each start)")
 	f.StringVar(&o.admin, "admin", "", "`e-mail` address of an administrator to create, once; prints a password to change")
-	f.StringVar(&o.config, "config", "", "JSON `file` with everything else; unknown keys are an error")
+	f.StringVar(&o.config, "config", "", "JSON `file` with everything else (README.md lists its keys); unknown keys are an error")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -107,11 +117,14 @@ func parseFlags(args []string, out io.Writer) (options, error) {
 }
 
 // printTour shows what can be done, ready to paste.
-func printTour(out io.Writer, base, namespace string) {
-	api := base + "/wp-json/" + namespace
-	fmt.Fprintf(out, `listening on %[1]s
-
-Register, log in, and use the token:
+func printTour(out io.Writer, base string, a *app) {
+	api := base + "/wp-json/" + a.namespace
+	fmt.Fprintf(out, "listening on %s\n\n", base)
+	if a.closed {
+		fmt.Fprint(out, "Registration is closed: only accounts that exist, such as that of -admin, can log in.\n\n")
+		return
+	}
+	fmt.Fprintf(out, `Register, log in, and use the token:
 
   curl -s %[2]s/register -H 'Content-Type: application/json' \
     -d '{"username":"johndoe","email":"john@example.com","password":"a long pass phrase","name":"John Doe"}'
@@ -120,10 +133,10 @@ Register, log in, and use the token:
     -d '{"username":"johndoe","password":"a long pass phrase"}' | sed 's/.*"token":"\([^"]*\)".*/\1/')
 
   curl -s %[1]s/hello -H "Authorization: Bearer $TOKEN"
-  curl -s -X POST %[2]s/token/validate -H "Authorization: Bearer $TOKEN"
-  curl -s -X POST %[2]s/token/refresh  -H "Authorization: Bearer $TOKEN"
   curl -s %[2]s/sessions -H "Authorization: Bearer $TOKEN"
-  curl -s -X POST %[2]s/token/revoke   -H "Authorization: Bearer $TOKEN"
+  curl -s -X POST %[2]s/token/validate -H "Authorization: Bearer $TOKEN"
+  curl -s -X POST %[2]s/token/refresh -H "Authorization: Bearer $TOKEN"
+  curl -s -X POST %[2]s/token/revoke -H "Authorization: Bearer $TOKEN"
 
 `, base, api)
 }

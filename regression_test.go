@@ -1,0 +1,49 @@
+package jwtauth_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/go-jwtauth/jwtauth"
+)
+
+// A claims hook or a store that failed while a session was being refreshed used
+// to fail after the session had moved: without a grace window, the client's
+// next try was taken for theft.
+func TestFailureBeforeASessionMovesCostsNothing(t *testing.T) {
+	for _, verb := range []string{"hook", "Session", "UserByID", "AdvanceSession", "Revoke"} {
+		t.Run(verb, func(t *testing.T) {
+			store := &brokenStore{MemoryStore: jwtauth.NewMemoryStore()}
+			a, _ := newAuth(t, func(cfg *jwtauth.Config) {
+				cfg.Store, cfg.Sessions.Grace = store, -1
+				cfg.Hooks.Claims = func(context.Context, jwtauth.User, jwtauth.Session) (map[string]any, error) {
+					if store.verb == "hook" {
+						return nil, errors.New("hook failed")
+					}
+					return nil, nil
+				}
+			})
+			g := register(t, a, "alice")
+			store.verb = verb
+			_, err := a.Refresh(bg, g.RefreshToken)
+			wantErr(t, "refresh during the failure", err, jwtauth.ErrUnavailable)
+			store.verb = ""
+			if _, err := a.Refresh(bg, g.RefreshToken); err != nil {
+				t.Errorf("refresh after it: %v", err)
+			}
+		})
+	}
+}
+
+// A hook that leaves a rule as it is by returning nothing used to get 503.
+func TestLimitHookMayLeaveTheRule(t *testing.T) {
+	a, _ := newAuth(t, func(cfg *jwtauth.Config) {
+		cfg.Limits = jwtauth.LimitConfig{}
+		cfg.Hooks.Limit = func(context.Context, string, jwtauth.Rule) jwtauth.Rule { return jwtauth.Rule{} }
+	})
+	r := post(t, a.Handler(), "/token", object{"username": "a", "password": "b"})
+	if r.status != 401 || r.header.Get("X-Ratelimit-Limit") != "5" {
+		t.Errorf("answered %d with a limit of %q", r.status, r.header.Get("X-Ratelimit-Limit"))
+	}
+}
