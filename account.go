@@ -15,8 +15,12 @@ type Registration struct {
 	Email string
 	// Password must meet the policy of [PasswordConfig].
 	Password string
-	// Name is the display name; empty means the user name.
+	// Name is the display name; empty means first and last name of the
+	// Profile, and without those the user name.
 	Name string
+	// Profile has further fields, by the names that [ProfileFields] lists.
+	// Others are left out. The nickname defaults to the user name.
+	Profile map[string]string
 	// Roles replace [RegistrationConfig.Roles]. They are the host's to set:
 	// the HTTP API never takes them from a request.
 	Roles []string
@@ -35,27 +39,49 @@ const maxDisplayName = 255
 // [ErrMissingFields], [ErrInvalidInput] and [ErrWeakPassword] say what is wrong
 // with the request, [ErrLoginTaken] and [ErrEmailTaken] that the account would
 // collide with another one. With [RegistrationConfig.Private] these two look
-// like success, and the Grant of both is empty.
+// like success, and the Grant of both is empty. With
+// [VerificationConfig.Required] the Grant has a User and no tokens.
 func (a *Auth) Register(ctx context.Context, r Registration) (*Grant, error) {
 	if a.cfg.Registration.Closed {
 		return nil, a.refused(ctx, Event{Name: EventRegister}, ErrRegistrationClosed)
 	}
 	u, err := a.createUser(ctx, r)
-	if a.cfg.Registration.Private && (err == nil || errors.Is(err, ErrLoginTaken) || errors.Is(err, ErrEmailTaken)) {
-		return &Grant{}, a.recordPrivate(ctx, u, err)
-	}
-	if err != nil {
+	taken := errors.Is(err, ErrLoginTaken) || errors.Is(err, ErrEmailTaken)
+	switch {
+	case a.cfg.Registration.Private && (err == nil || taken):
+		return &Grant{}, a.registerPrivately(ctx, r, u, err)
+	case err != nil:
 		return nil, a.refused(ctx, Event{Name: EventRegister}, err)
+	case a.cfg.Verification.Required:
+		if err := a.sendVerification(ctx, u); err != nil {
+			return nil, err
+		}
+		return &Grant{User: u}, a.record(ctx, Event{Name: EventRegister, UserID: u.ID})
 	}
 	return a.openSession(ctx, EventRegister, u)
 }
 
-func (a *Auth) recordPrivate(ctx context.Context, u User, err error) error {
-	e := Event{Name: EventRegister, UserID: u.ID}
-	if err != nil {
-		e.Result, e.Reason = ResultRefused, Code(err)
+// registerPrivately ends a registration whose answer must not say whether the
+// account is new. Both outcomes send a mail to the address: to a new account
+// where addresses are confirmed, to the owner of the older one always.
+func (a *Auth) registerPrivately(ctx context.Context, r Registration, u User, err error) error {
+	if err == nil {
+		if a.cfg.Verification.Required {
+			if err := a.sendVerification(ctx, u); err != nil {
+				return err
+			}
+		}
+		return a.record(ctx, Event{Name: EventRegister, UserID: u.ID})
 	}
-	return a.record(ctx, e)
+	owner, findErr := a.UserByLogin(ctx, r.Email)
+	if findErr != nil && !errors.Is(findErr, ErrNotFound) {
+		return findErr
+	}
+	// The name may be taken while the address is not: then there is nobody to tell.
+	if findErr == nil {
+		a.mail(ctx, MailTaken, owner, MailData{})
+	}
+	return a.record(ctx, Event{Name: EventRegister, UserID: owner.ID, Result: ResultRefused, Reason: Code(err)})
 }
 
 // CreateUser makes an account without logging it in, also where registration is
@@ -111,9 +137,14 @@ func (a *Auth) newUser(r Registration) (User, error) {
 	if r.Username == "" {
 		r.Username = r.Email
 	}
-	if r.Name == "" {
-		r.Name = r.Username
+	meta, err := checkProfile(r.Profile)
+	if err != nil {
+		return User{}, err
 	}
+	if meta[MetaNickname] == "" {
+		meta[MetaNickname] = r.Username
+	}
+	r.Name = displayName(r)
 	if !plainText(r.Name) || len(r.Name) > maxDisplayName {
 		return User{}, ErrInvalidInput.saying("The name is too long or has characters that are not allowed.", "name")
 	}
@@ -124,7 +155,7 @@ func (a *Auth) newUser(r Registration) (User, error) {
 		return User{}, ErrInvalidInput.saying("A role has a name that is not allowed.", "roles")
 	}
 	return User{Login: r.Username, Email: r.Email, LoginKey: loginKey, EmailKey: emailKey,
-		DisplayName: r.Name, Roles: slices.Clone(r.Roles), Created: a.now().UTC()}, nil
+		DisplayName: r.Name, Roles: slices.Clone(r.Roles), Meta: meta, Created: a.now().UTC()}, nil
 }
 
 func (a *Auth) domainAllowed(emailKey string) bool {
@@ -170,27 +201,31 @@ func (a *Auth) ChangePassword(ctx context.Context, c PasswordChange) error {
 	if err == nil {
 		err = a.checkNewPassword(ctx, c.New, u)
 	}
+	if err == nil {
+		err = a.replacePassword(ctx, u, c.New, EventPasswordChange)
+	}
 	if err != nil {
 		return a.refused(ctx, Event{Name: EventPasswordChange, UserID: u.ID}, err)
 	}
-	return a.replacePassword(ctx, u, c.New)
+	a.mail(ctx, MailPasswordChanged, u, MailData{})
+	return nil
 }
 
 // replacePassword stores a new password against the row that the old one was
 // checked on. If that row has moved on meanwhile, [ErrConflict]: what was
 // proved may no longer be true.
-func (a *Auth) replacePassword(ctx context.Context, u User, password string) error {
+func (a *Auth) replacePassword(ctx context.Context, u User, password, event string) error {
 	hash, err := a.passwords.hash(ctx, password)
 	if err != nil {
 		return err
 	}
 	u.PasswordHash = hash
 	u.CredentialVersion++
-	u, err = a.users.UpdateUser(ctx, u)
+	stored, err := a.users.UpdateUser(ctx, u)
 	if err != nil {
-		return a.refused(ctx, Event{Name: EventPasswordChange, UserID: u.ID}, storeFault(err))
+		return storeFault(err)
 	}
-	return a.endAll(ctx, u, EventPasswordChange)
+	return a.endAll(ctx, stored, event)
 }
 
 // UserByLogin returns the account with that user name or e-mail address, in any

@@ -55,6 +55,12 @@ type Config struct {
 	Registration RegistrationConfig
 	Sessions     SessionConfig
 	Accounts     AccountConfig
+	Recovery     RecoveryConfig
+	Verification VerificationConfig
+	Mail         MailConfig
+	SSO          SSOConfig
+	AutoLogin    AutoLoginConfig
+	Cookies      CookieConfig
 	Limits       LimitConfig
 	Hooks        Hooks
 }
@@ -138,6 +144,13 @@ type LimitConfig struct {
 	Revoke Rule
 	// Account is for change-password and DELETE /me, by session. 10 a minute.
 	Account Rule
+	// Forgot is for forgot-password and verify-email/resend, by address. 5 a
+	// minute.
+	Forgot Rule
+	// Reset is for reset-password and verify-email, by address. 5 a minute.
+	Reset Rule
+	// SSO is for sso/exchange and autologin, by address. 30 a minute.
+	SSO Rule
 	// Limiter counts. Default: a [MemoryLimiter] of this Auth alone.
 	Limiter Limiter
 }
@@ -198,6 +211,13 @@ func (cfg Config) withDefaults() Config {
 	cfg.Registration.EmailDomains = append([]string(nil), cfg.Registration.EmailDomains...)
 	cfg.Limits = cfg.Limits.withDefaults()
 	cfg.Passwords = cfg.Passwords.withDefaults()
+	defaultTo(&cfg.Recovery.LinkTTL, time.Hour)
+	defaultTo(&cfg.Verification.TTL, 24*time.Hour)
+	cfg.Mail = cfg.Mail.withDefaults()
+	defaultTo(&cfg.Mail.Site, hostOf(cfg.Issuer))
+	cfg.SSO = cfg.SSO.withDefaults(cfg.Audience)
+	cfg.AutoLogin = cfg.AutoLogin.withDefaults()
+	cfg.Cookies = cfg.Cookies.withDefaults()
 	return cfg
 }
 
@@ -233,6 +253,9 @@ func (l LimitConfig) withDefaults() LimitConfig {
 	defaultTo(&l.Refresh, Rule{Limit: 10, Per: time.Minute})
 	defaultTo(&l.Revoke, Rule{Limit: 10, Per: time.Minute})
 	defaultTo(&l.Account, Rule{Limit: 10, Per: time.Minute})
+	defaultTo(&l.Forgot, Rule{Limit: 5, Per: time.Minute})
+	defaultTo(&l.Reset, Rule{Limit: 5, Per: time.Minute})
+	defaultTo(&l.SSO, Rule{Limit: 30, Per: time.Minute})
 	if l.Limiter == nil {
 		l.Limiter = NewMemoryLimiter()
 	}
@@ -271,6 +294,11 @@ func (cfg Config) validate() error {
 		within("Sessions.Grace", cfg.Sessions.Grace, 0, maxGrace),
 		cfg.validateRoles(),
 		cfg.Passwords.validate(),
+		cfg.validateRecovery(),
+		cfg.Mail.validate(),
+		cfg.validateSSO(),
+		cfg.AutoLogin.validate(cfg.InsecureAllowHTTP),
+		cfg.Cookies.validate(),
 		cfg.Limits.validate(),
 	)
 }
@@ -286,6 +314,12 @@ func (cfg Config) validateIssuer() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkPage is checkURL for a page that links lead to: it may have a query.
+func checkPage(field, s string, allowHTTP bool) error {
+	page, _, _ := strings.Cut(s, "?")
+	return errors.Join(checkURL(field, page, allowHTTP), checkURL(field, strings.ReplaceAll(s, "?", "/"), allowHTTP))
 }
 
 // checkURL accepts an absolute http(s) URL that stands for itself: it is
@@ -306,6 +340,15 @@ func checkURL(field, s string, allowHTTP bool) error {
 		return fail("must use https (InsecureAllowHTTP accepts http)")
 	}
 	return nil
+}
+
+// hostOf is the host of a URL, or "" if it is none; validate says so then.
+func hostOf(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 func loopback(host string) bool {
@@ -363,7 +406,7 @@ func (cfg Config) validateRoles() error {
 func (l LimitConfig) validate() error {
 	var errs []error
 	for name, r := range map[string]Rule{"Login": l.Login, "Register": l.Register, "Validate": l.Validate,
-		"Refresh": l.Refresh, "Revoke": l.Revoke, "Account": l.Account} {
+		"Refresh": l.Refresh, "Revoke": l.Revoke, "Account": l.Account, "Forgot": l.Forgot, "Reset": l.Reset, "SSO": l.SSO} {
 		if err := r.validate(); err != nil {
 			errs = append(errs, fmt.Errorf("jwtauth: Config.Limits.%s: %w", name, err))
 		}

@@ -76,6 +76,15 @@ var (
 	ErrInvalidToken = &Error{Code: "jwt_auth_invalid_token", Message: "The token is not valid."}
 	// ErrInvalidRefreshToken covers every refresh token that is not accepted (401).
 	ErrInvalidRefreshToken = &Error{Code: "jwt_auth_invalid_refresh_token", Message: "The refresh token is not valid."}
+	// ErrInvalidCode covers every mailed link or code that is not accepted:
+	// wrong, used, expired, replaced, or for an account that nobody has (400).
+	ErrInvalidCode = &Error{Code: "invalid_code", Message: "The link or code is not valid any more. Please ask for a new one."}
+	// ErrEmailNotVerified is told only to somebody who has proved the
+	// password (403).
+	ErrEmailNotVerified = &Error{Code: "email_not_verified", Message: "Please confirm your e-mail address first."}
+	// ErrInvalidExchange covers every SSO exchange that is not accepted, from
+	// an unknown site to a replay (401).
+	ErrInvalidExchange = &Error{Code: "invalid_sso_exchange", Message: "The exchange is not valid."}
 	// ErrAccountDisabled is told only to somebody who has proved the password (403).
 	ErrAccountDisabled = &Error{Code: "account_disabled", Message: "This account is disabled."}
 	// ErrForbidden means that the caller is known and lacks the right (403).
@@ -97,6 +106,9 @@ var (
 	ErrLoginTaken = &Error{Code: "existing_user_login", Message: "This user name is already in use."}
 	// ErrEmailTaken means that another account has that e-mail address (409).
 	ErrEmailTaken = &Error{Code: "existing_user_email", Message: "This e-mail address is already in use."}
+	// ErrIdentityTaken means that another account has that identity at a
+	// connected site (409).
+	ErrIdentityTaken = &Error{Code: "existing_identity", Message: "This identity belongs to another account."}
 	// ErrConflict means that the record changed since it was read (409).
 	ErrConflict = &Error{Code: "conflict", Message: "The record was changed meanwhile. Please try again."}
 	// ErrNotFound means that there is no such record (404).

@@ -47,6 +47,13 @@ const (
 	EventDisable        = "account.disable"
 	EventEnable         = "account.enable"
 	EventSessionEnd     = "session.end"
+	EventForgot         = "password.forgot"
+	EventReset          = "password.reset"
+	EventVerifyEmail    = "email.verify"
+	EventVerifyResend   = "email.resend"
+	EventMailFailed     = "mail.failed"
+	EventSSO            = "sso.exchange"
+	EventAutoLogin      = "autologin"
 )
 
 // The two results of an event.

@@ -58,7 +58,7 @@ func (a *Auth) Routes() []Route {
 
 func (a *Auth) endpoints() []endpoint {
 	l := a.cfg.Limits
-	return []endpoint{
+	return slices.Concat([]endpoint{
 		{"token", "POST", "/token", l.Login, bySource, (*call).login},
 		{"login", "POST", "/login", l.Login, bySource, (*call).login},
 		{"validate", "POST", "/token/validate", l.Validate, byToken, (*call).validate},
@@ -72,7 +72,7 @@ func (a *Auth) endpoints() []endpoint {
 		{"end-session", "DELETE", "/sessions/{id}", Rule{}, nil, (*call).endSession},
 		{"end-other-sessions", "DELETE", "/sessions", Rule{}, nil, (*call).endOtherSessions},
 		{"jwks", "GET", "/.well-known/jwks.json", Rule{}, nil, (*call).jwks},
-	}
+	}, a.recoveryEndpoints(), a.autoLoginEndpoints())
 }
 
 // Handler returns the native API as one handler. Mount it below a prefix with
@@ -138,7 +138,7 @@ func (a *Auth) serve(e endpoint) http.Handler {
 }
 
 func (c *call) answer(e endpoint) (any, error) {
-	in, readErr := readInput(c.w, c.r)
+	in, readErr := readInput(c.w, c.r, e.name == "autologin-confirm")
 	c.in = in
 	if e.key != nil {
 		if err := c.auth.limit(c.r.Context(), c.w.Header(), limitName(e), e.key(c), e.rule); err != nil {
@@ -148,13 +148,21 @@ func (c *call) answer(e endpoint) (any, error) {
 	if readErr != nil {
 		return nil, readErr
 	}
+	if e.method == "POST" || e.method == "DELETE" {
+		if err := c.auth.guardAnswer(c.r); err != nil {
+			return nil, err
+		}
+	}
 	return e.handle(c)
 }
 
-// limitName lets the two login routes share one bucket.
+// limitName lets routes that serve one purpose share one bucket.
 func limitName(e endpoint) string {
-	if e.name == "token" {
+	switch e.name {
+	case "token":
 		return "login"
+	case "autologin-confirm":
+		return "autologin"
 	}
 	return e.name
 }
@@ -209,7 +217,8 @@ func byRefresh(c *call) string {
 }
 
 // token returns the access token of a request: from the Authorization header
-// or the member "token" of the body. Two different ones are an error.
+// or the member "token" of the body, else from the cookie where cookies are on.
+// Two different ones are an error.
 func (c *call) token() (string, error) {
 	header, err := bearer(c.r.Header)
 	if err != nil {
@@ -221,7 +230,11 @@ func (c *call) token() (string, error) {
 	}
 	switch {
 	case header == "" && body == "":
-		return "", ErrMissingToken
+		cookie, err := c.auth.cookieToken(c.r, accessCookie)
+		if err == nil && cookie == "" {
+			err = ErrMissingToken
+		}
+		return cookie, err
 	case header != "" && body != "" && header != body:
 		return "", ErrInvalidInput.saying("The header and the body have different tokens.", "token")
 	case header != "":
@@ -250,9 +263,15 @@ func (c *call) login() (any, error) {
 		return nil, err
 	}
 	g, err := c.auth.Login(c.r.Context(), cred)
+	return c.granted(g, err)
+}
+
+// granted answers with tokens, in the body and, where they are on, in cookies.
+func (c *call) granted(g *Grant, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.auth.setCookies(c.w, g)
 	return c.auth.viewGrant(g), nil
 }
 
@@ -278,19 +297,29 @@ func (c *call) refresh() (any, error) {
 	if err := c.in.err(); err != nil {
 		return nil, err
 	}
+	if token != "" && !isRefreshToken(token) {
+		return nil, ErrInvalidRefreshToken // an access token has a member of its own
+	}
+	if token == "" && c.plainToken() == "" {
+		var err error
+		if token, err = c.auth.cookieToken(c.r, refreshCookie); err != nil {
+			return nil, err
+		}
+	}
 	if token == "" {
 		var err error
 		if token, err = c.token(); err != nil {
 			return nil, err
 		}
-	} else if !isRefreshToken(token) {
-		return nil, ErrInvalidRefreshToken // an access token has a member of its own
 	}
 	g, err := c.auth.Refresh(c.r.Context(), token)
-	if err != nil {
-		return nil, err
-	}
-	return c.auth.viewGrant(g), nil
+	return c.granted(g, err)
+}
+
+// plainToken reports whether the request brings an access token of its own,
+// which then goes before any cookie.
+func (c *call) plainToken() string {
+	return c.r.Header.Get("Authorization") + c.in.text("token")
 }
 
 // revoke takes an access token, or a refresh token in its own member.
@@ -308,12 +337,13 @@ func (c *call) revoke() (any, error) {
 	if err := c.auth.Revoke(c.r.Context(), token); err != nil {
 		return nil, err
 	}
+	c.auth.clearCookies(c.w)
 	return messageBody{"Token revoked successfully."}, nil
 }
 
 func (c *call) register() (any, error) {
-	reg := Registration{Username: c.in.text("username"), Email: c.in.text("email"),
-		Password: c.in.text("password"), Name: c.in.text("name", "display_name")}
+	reg := Registration{Username: c.in.text("username", "user_login"), Email: c.in.text("email"),
+		Password: c.in.text("password"), Name: c.in.text("name", "display_name"), Profile: c.profile()}
 	if err := c.in.err(); err != nil {
 		return nil, err
 	}
@@ -321,10 +351,30 @@ func (c *call) register() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.AccessToken == "" { // private registration
+	if g.User.ID == "" { // private registration
 		return messageBody{"Registration received."}, nil
 	}
-	return registerBody{jsonID(g.User.ID), viewUser(g.User), c.auth.viewGrant(g)}, nil
+	body := registerBody{UserID: jsonID(g.User.ID), User: viewUser(g.User)}
+	if g.AccessToken != "" { // else the address is to be confirmed first
+		c.auth.setCookies(c.w, g)
+		tokens := c.auth.viewGrant(g)
+		body.TokenResponse = &tokens
+	}
+	return body, nil
+}
+
+// profile reads the profile fields. What is yes or no may be a JSON boolean or
+// the words "true" and "false".
+func (c *call) profile() map[string]string {
+	text, flags := ProfileFields()
+	profile := map[string]string{}
+	for _, name := range text {
+		profile[name] = c.in.text(name)
+	}
+	for _, name := range flags {
+		profile[name] = c.in.flag(name)
+	}
+	return profile
 }
 
 func (c *call) changePassword() (any, error) {
@@ -340,6 +390,7 @@ func (c *call) changePassword() (any, error) {
 	if err := c.auth.ChangePassword(c.r.Context(), change); err != nil {
 		return nil, err
 	}
+	c.auth.clearCookies(c.w)
 	return messageBody{"Password changed successfully. Please login again."}, nil
 }
 
@@ -370,6 +421,7 @@ func (c *call) deleteMe() (any, error) {
 	if err := c.auth.DeleteOwnAccount(c.r.Context(), id.UserID, password); err != nil {
 		return nil, err
 	}
+	c.auth.clearCookies(c.w)
 	return messageBody{"Account deleted successfully."}, nil
 }
 

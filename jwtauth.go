@@ -46,12 +46,17 @@ type Auth struct {
 	users       UserStore
 	sessions    SessionStore
 	revocations RevocationStore
+	codes       CodeStore
+	counters    CounterStore
 	audit       AuditStore
 	keys        *KeySet
 	secrets     secrets
 	verifier    *Verifier
 	passwords   *hasher
 	limiter     Limiter
+	outbox      *outbox
+	sites       map[string]*ssoSite
+	guard       *originGuard
 	now         func() time.Time
 	log         *slog.Logger
 }
@@ -75,11 +80,21 @@ func New(cfg Config) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Auth{
-		cfg: cfg, users: cfg.Users, sessions: cfg.Sessions.Store, revocations: cfg.Revocations, audit: cfg.Audit,
+	guard, err := newOriginGuard(cfg.Cookies)
+	if err != nil {
+		return nil, err
+	}
+	a := &Auth{
+		cfg: cfg, users: cfg.Users, sessions: cfg.Sessions.Store, revocations: cfg.Revocations,
+		codes: cfg.Codes, counters: cfg.Counters, audit: cfg.Audit,
 		keys: cfg.Keys, secrets: secrets, verifier: verifier, passwords: newHasher(cfg.Passwords),
-		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger,
-	}, nil
+		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard,
+	}
+	a.outbox = newOutbox(cfg.Mail, cfg.Logger, a.mailFailed)
+	if cfg.Mail.Mailer == nil {
+		cfg.Logger.Warn("no mailer: mails about passwords and addresses are dropped")
+	}
+	return a, nil
 }
 
 // orNegative undoes orNone, for a config that is given on.

@@ -50,8 +50,8 @@ func (c Credentials) identifier() (string, error) {
 
 // Login checks credentials and opens a session. [ErrInvalidCredentials] is one
 // answer, after one duration, for an unknown user, a wrong password and an
-// account without one. [ErrAccountDisabled] is only said after the right
-// password. [ErrOverloaded] asks to come back in a moment.
+// account without one. [ErrAccountDisabled] and [ErrEmailNotVerified] are only
+// said after the right password. [ErrOverloaded] asks to come back in a moment.
 func (a *Auth) Login(ctx context.Context, c Credentials) (*Grant, error) {
 	u, err := a.authenticate(ctx, c)
 	if err != nil {
@@ -61,17 +61,29 @@ func (a *Auth) Login(ctx context.Context, c Credentials) (*Grant, error) {
 }
 
 // Issue opens a session for a user whom the host has signed in by its own
-// means. [ErrNotFound] if there is no such user, [ErrAccountDisabled] if it is
-// disabled.
+// means. [ErrNotFound] if there is no such user, [ErrAccountDisabled] or
+// [ErrEmailNotVerified] if it can't log in.
 func (a *Auth) Issue(ctx context.Context, userID string) (*Grant, error) {
 	u, err := a.users.UserByID(ctx, userID)
 	if err != nil {
 		return nil, storeFault(err)
 	}
-	if u.Disabled {
-		return nil, a.refused(ctx, Event{Name: EventIssue, UserID: u.ID}, ErrAccountDisabled)
+	if err := a.mayLogIn(u); err != nil {
+		return nil, a.refused(ctx, Event{Name: EventIssue, UserID: u.ID}, err)
 	}
 	return a.openSession(ctx, EventIssue, u)
+}
+
+// mayLogIn says why an account can't log in, to somebody who has proved that
+// it is theirs.
+func (a *Auth) mayLogIn(u User) error {
+	switch {
+	case u.Disabled:
+		return ErrAccountDisabled
+	case a.cfg.Verification.Required && !u.EmailVerified:
+		return ErrEmailNotVerified
+	}
+	return nil
 }
 
 // authenticate returns the user whose password it is. With an error, the user
@@ -92,8 +104,8 @@ func (a *Auth) authenticate(ctx context.Context, c Credentials) (User, error) {
 	if err := a.checkCurrentPassword(ctx, u, c.Password); err != nil {
 		return u, err
 	}
-	if u.Disabled {
-		return u, ErrAccountDisabled
+	if err := a.mayLogIn(u); err != nil {
+		return u, err
 	}
 	return a.rehash(ctx, u, c.Password), nil
 }

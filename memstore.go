@@ -59,7 +59,7 @@ func NewMemoryStore() *MemoryStore {
 type memoryUsers struct {
 	mu     sync.RWMutex
 	byID   map[string]*userRow // those of deleted accounts stay: no id comes back
-	byKey  map[string]*userRow // LoginKey and EmailKey in one name space; never ""
+	byKey  map[string]*userRow // all keys in one name space; never ""
 	rows   []*userRow          // by creation
 	lastID int64
 }
@@ -108,6 +108,11 @@ func (m *memoryUsers) taken(u User, row *userRow) error {
 	if other := m.byKey[u.EmailKey]; other != nil && other != row {
 		return ErrEmailTaken
 	}
+	for _, key := range u.Identities {
+		if other := m.byKey[key]; other != nil && other != row {
+			return ErrIdentityTaken
+		}
+	}
 	return nil
 }
 
@@ -122,7 +127,7 @@ func (m *memoryUsers) nextID() string {
 }
 
 func (m *memoryUsers) index(row *userRow) {
-	for _, key := range []string{row.user.LoginKey, row.user.EmailKey} {
+	for _, key := range row.keys() {
 		if key != "" {
 			m.byKey[key] = row
 		}
@@ -130,8 +135,13 @@ func (m *memoryUsers) index(row *userRow) {
 }
 
 func (m *memoryUsers) unindex(row *userRow) {
-	delete(m.byKey, row.user.LoginKey)
-	delete(m.byKey, row.user.EmailKey)
+	for _, key := range row.keys() {
+		delete(m.byKey, key)
+	}
+}
+
+func (r *userRow) keys() []string {
+	return append([]string{r.user.LoginKey, r.user.EmailKey}, r.user.Identities...)
 }
 
 // UserByID implements [UserStore].

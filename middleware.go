@@ -141,6 +141,11 @@ func (a *Auth) identify(r *http.Request) (*Identity, error) {
 		return nil, err
 	}
 	if token == "" {
+		if token, err = a.cookieToken(r, accessCookie); err != nil {
+			return nil, err
+		}
+	}
+	if token == "" {
 		return nil, ErrMissingToken
 	}
 	return a.Verify(r.Context(), token)

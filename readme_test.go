@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -97,9 +98,17 @@ func TestReadmeListsTheRoutes(t *testing.T) {
 
 // The members and the limit of each answer are the ones in the table.
 func TestReadmeListsTheAnswers(t *testing.T) {
-	a, _ := newAuth(t, func(cfg *jwtauth.Config) { cfg.Limits = jwtauth.LimitConfig{} })
+	a, _, box := newMailAuth(t, func(cfg *jwtauth.Config) {
+		cfg.Limits, cfg.SSO, cfg.Verification.URL = jwtauth.LimitConfig{}, ssoConfig(t), "https://app.example.test/verify"
+	})
 	h := a.Handler()
 	register(t, a, "alice")
+	exchange := exchangeFor(t, newRemote(t), "u")
+	register(t, a, "erin")
+	if err := a.ResendVerification(bg, "erin"); err != nil {
+		t.Fatal(err)
+	}
+	mail, _ := box.last(t, a, jwtauth.MailVerify)
 	other := login(t, a, "alice").Session.ID
 	grant := login(t, a, "alice")
 	bodies := map[string]any{
@@ -110,7 +119,12 @@ func TestReadmeListsTheAnswers(t *testing.T) {
 		"revoke":   object{"refresh_token": login(t, a, "alice").RefreshToken},
 		"change-password": object{"current_password": testPassword, "new_password": "another long pass phrase",
 			"token": register(t, a, "carol").AccessToken},
-		"delete-me": object{"token": register(t, a, "dave").AccessToken},
+		"delete-me":           object{"token": register(t, a, "dave").AccessToken},
+		"forgot-password":     object{"login": "nobody"},
+		"reset-password":      object{"login": "grace", "password": newPassword, "token": forgetNew(t, a, box, "grace")},
+		"verify-email":        object{"login": "erin", "token": must(url.Parse(mail.Data.Link))(t).Query().Get("token")},
+		"resend-verification": object{"login": "nobody"},
+		"sso-exchange":        object{"site_key": exchange.SiteKey, "token": exchange.Token, "signature": exchange.Signature},
 	}
 	above := ""
 	for _, row := range rows(section(t, "Routes")) {
@@ -144,6 +158,13 @@ func TestReadmeListsTheAnswers(t *testing.T) {
 			t.Errorf("%s has the limit %q, README.md says %q", name, r.header.Get("X-RateLimit-Limit"), limit)
 		}
 	}
+}
+
+// forgetNew asks for a new password of a new account.
+func forgetNew(t *testing.T, a *jwtauth.Auth, box *postbox, name string) string {
+	t.Helper()
+	register(t, a, name)
+	return forget(t, a, box, name, jwtauth.DeliveryLink)
 }
 
 var leadingNumber = regexp.MustCompile(`^[0-9]*`)

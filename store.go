@@ -33,6 +33,11 @@ type User struct {
 	// CredentialVersion counts the changes that end sessions: password,
 	// roles, disabling. Tokens carry it; see [Revocation].
 	CredentialVersion int64
+	// Identities are the names of this account at connected sites, in the
+	// form that package jwtauth gives them. They are unique like LoginKey and
+	// EmailKey and share their name space; no name that a person can type
+	// looks like one.
+	Identities []string
 	// Disabled accounts can't log in.
 	Disabled bool
 	// EmailVerified says that the owner of the address has confirmed it.
@@ -46,6 +51,7 @@ type User struct {
 // Clone returns a copy that shares nothing with u.
 func (u User) Clone() User {
 	u.Roles = slices.Clone(u.Roles)
+	u.Identities = slices.Clone(u.Identities)
 	u.Meta = maps.Clone(u.Meta)
 	return u
 }
@@ -178,24 +184,25 @@ type UserStore interface {
 	// CreateUser stores a new account and returns it with Version and
 	// CredentialVersion 1 and, where ID is empty, an id that was never used
 	// before. An ID that the caller chose is kept; one that an account has or
-	// had is [ErrConflict]. LoginKey and EmailKey share one name space: if either is the
-	// LoginKey or EmailKey of another account, it stores nothing and returns
-	// [ErrLoginTaken] or [ErrEmailTaken], by the field of the new account
-	// that is concerned. A LoginKey that equals its own EmailKey is no
-	// conflict, and an empty key is no key.
+	// had is [ErrConflict]. LoginKey, EmailKey and Identities share one name
+	// space: if any of them is one of another account's, it stores nothing
+	// and returns [ErrLoginTaken], [ErrEmailTaken] or [ErrIdentityTaken], by the
+	// field of the new account that is concerned. A LoginKey that equals its
+	// own EmailKey is no conflict, and an empty key is no key.
 	CreateUser(ctx context.Context, u User) (User, error)
 	// UserByID returns the account, or [ErrNotFound].
 	UserByID(ctx context.Context, id string) (User, error)
-	// UserByLogin returns the account whose LoginKey or EmailKey equals key
-	// byte by byte, or [ErrNotFound].
+	// UserByLogin returns the account one of whose keys equals key byte by
+	// byte, or [ErrNotFound].
 	UserByLogin(ctx context.Context, key string) (User, error)
 	// UpdateUser replaces the account if its Version is still u.Version, and
 	// returns it with the next one. Otherwise nothing changes:
 	// [ErrConflict] if it moved on, [ErrNotFound] if it is gone,
-	// [ErrLoginTaken] or [ErrEmailTaken] as in CreateUser. Created is kept.
+	// [ErrLoginTaken], [ErrEmailTaken] or [ErrIdentityTaken] as in
+	// CreateUser. Created is kept.
 	UpdateUser(ctx context.Context, u User) (User, error)
-	// DeleteUser removes the account and frees its name and address, never
-	// its id. [ErrNotFound] if there is none.
+	// DeleteUser removes the account and frees its keys, never its id.
+	// [ErrNotFound] if there is none.
 	DeleteUser(ctx context.Context, id string) error
 }
 

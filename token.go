@@ -55,7 +55,9 @@ func (c Claims) Decode(name string, into any) (bool, error) {
 // Token types, the typ of the header (RFC 8725, section 3.11): a token of one
 // kind is never accepted as another.
 const (
-	typeAccess = "at+jwt" // RFC 9068, section 2.1
+	typeAccess    = "at+jwt" // RFC 9068, section 2.1
+	typeSSO       = "sso+jwt"
+	typeAutoLogin = "autologin+jwt"
 )
 
 // maxTokenBytes bounds the work that an unverified token can cause.
@@ -433,6 +435,8 @@ func encodeClaims(c Claims, extra map[string]any) ([]byte, error) {
 		b = append(b, `,"sid":`...)
 		b = appendString(b, c.SessionID)
 		b = appendInt(b, "gen", c.Generation)
+	}
+	if c.Version > 0 {
 		b = appendInt(b, "ver", c.Version)
 	}
 	if c.Roles != nil {

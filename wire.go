@@ -7,6 +7,7 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ import (
 var (
 	errNoRoute         = &Error{Code: "rest_no_route", Message: "There is nothing at this address."}
 	errMethod          = &Error{Code: "method_not_allowed", Message: "This address does not answer that method."}
-	errMediaType       = &Error{Code: "unsupported_media_type", Message: "The body must be application/json in UTF-8, not compressed."}
+	errMediaType       = &Error{Code: "unsupported_media_type", Message: "The body has a media type that is not accepted here, or is compressed."}
 	errTooLarge        = &Error{Code: "request_too_large", Message: "The body is too large."}
 	errJSON            = &Error{Code: "rest_invalid_json", Message: "The body is not one valid JSON object."}
 	errBody            = &Error{Code: "bad_request", Message: "The body could not be read."}
@@ -35,7 +36,11 @@ var statuses = map[string]int{
 	ErrInvalidToken.Code:        http.StatusUnauthorized,
 	ErrInvalidRefreshToken.Code: http.StatusUnauthorized,
 	errAmbiguousHeader.Code:     http.StatusUnauthorized,
+	ErrInvalidExchange.Code:     http.StatusUnauthorized,
+	errCrossOrigin.Code:         http.StatusForbidden,
 	ErrAccountDisabled.Code:     http.StatusForbidden,
+	ErrEmailNotVerified.Code:    http.StatusForbidden,
+	ErrInvalidCode.Code:         http.StatusBadRequest,
 	ErrForbidden.Code:           http.StatusForbidden,
 	ErrReauthRequired.Code:      http.StatusForbidden,
 	ErrRegistrationClosed.Code:  http.StatusForbidden,
@@ -47,6 +52,7 @@ var statuses = map[string]int{
 	errBody.Code:                http.StatusBadRequest,
 	ErrLoginTaken.Code:          http.StatusConflict,
 	ErrEmailTaken.Code:          http.StatusConflict,
+	ErrIdentityTaken.Code:       http.StatusConflict,
 	ErrConflict.Code:            http.StatusConflict,
 	ErrNotFound.Code:            http.StatusNotFound,
 	errNoRoute.Code:             http.StatusNotFound,
@@ -84,12 +90,13 @@ var bodyLimits = strictjson.Limits{Depth: 8, Members: 64}
 // type is noted and reported by err; names that nobody asks for are ignored.
 type input struct {
 	members strictjson.Members
+	form    url.Values
 	bad     []string
 }
 
 // readInput reads a JSON body. An empty body is an empty object, whatever its
 // media type: there is nothing to mistake in it.
-func readInput(w http.ResponseWriter, r *http.Request) (input, error) {
+func readInput(w http.ResponseWriter, r *http.Request, form bool) (input, error) {
 	data, err := readBody(w, r)
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -99,7 +106,9 @@ func readInput(w http.ResponseWriter, r *http.Request) (input, error) {
 		return input{}, errBody.because(err)
 	case len(data) == 0:
 		return input{}, nil
-	case !isJSON(r.Header):
+	case form:
+		return readForm(r.Header, data)
+	case !isMedia(r.Header, "application/json"):
 		return input{}, errMediaType
 	}
 	members, err := strictjson.Parse(data, bodyLimits, nil)
@@ -125,14 +134,31 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return data, err
 }
 
-// isJSON accepts exactly one Content-Type, application/json, in UTF-8.
-func isJSON(h http.Header) bool {
+// readForm reads what a page of ours posts. A name given twice is refused.
+func readForm(h http.Header, data []byte) (input, error) {
+	if !isMedia(h, "application/x-www-form-urlencoded") {
+		return input{}, errMediaType
+	}
+	form, err := url.ParseQuery(string(data))
+	if err != nil {
+		return input{}, errBody.because(err)
+	}
+	for name, values := range form {
+		if len(values) > 1 {
+			return input{}, ErrInvalidInput.saying("A field is given twice.", clip(name, 64))
+		}
+	}
+	return input{form: form}, nil
+}
+
+// isMedia accepts exactly one Content-Type, the wanted one, in UTF-8.
+func isMedia(h http.Header, want string) bool {
 	types := h.Values("Content-Type")
 	if len(types) != 1 || h.Get("Content-Encoding") != "" {
 		return false
 	}
 	media, params, err := mime.ParseMediaType(types[0])
-	if err != nil || media != "application/json" {
+	if err != nil || media != want {
 		return false
 	}
 	charset, given := params["charset"]
@@ -144,11 +170,10 @@ func isJSON(h http.Header) bool {
 func (in *input) text(names ...string) string {
 	found, from := "", ""
 	for _, name := range names {
-		v := in.members.Get(name)
-		if v.Kind() == strictjson.Missing {
+		s, given, ok := in.get(name)
+		if !given {
 			continue
 		}
-		s, ok := v.String()
 		if !ok || from != "" && s != found {
 			in.bad = append(in.bad, name)
 			continue
@@ -156,6 +181,24 @@ func (in *input) text(names ...string) string {
 		found, from = s, name
 	}
 	return found
+}
+
+// get returns a member as text; ok is false if it is something else.
+func (in *input) get(name string) (s string, given, ok bool) {
+	if in.form != nil {
+		return in.form.Get(name), in.form.Has(name), true
+	}
+	v := in.members.Get(name)
+	s, ok = v.String()
+	return s, v.Kind() != strictjson.Missing, ok
+}
+
+// flag returns a boolean member as "true" or "false", or text as it is.
+func (in *input) flag(name string) string {
+	if b, ok := in.members.Get(name).Bool(); ok {
+		return strconv.FormatBool(b)
+	}
+	return in.text(name)
 }
 
 // err reports the members that were not what they should be.
@@ -279,9 +322,9 @@ type (
 		User         userBody `json:"user"`
 	}
 	registerBody struct {
-		UserID        jsonID    `json:"user_id"`
-		User          userBody  `json:"user"`
-		TokenResponse grantBody `json:"token_response"`
+		UserID        jsonID     `json:"user_id"`
+		User          userBody   `json:"user"`
+		TokenResponse *grantBody `json:"token_response,omitempty"`
 	}
 	validBody struct {
 		Valid bool      `json:"valid"`

@@ -286,6 +286,16 @@ func brokenUsers() map[string]mistake {
 				return b.MemoryStore.UpdateUser(ctx, u)
 			}
 		}},
+		"identities are not compared": {"users/taken identity refused", func(b *broken) {
+			b.createUser = func(ctx context.Context, u jwtauth.User) (jwtauth.User, error) {
+				for i, key := range u.Identities {
+					if _, err := b.MemoryStore.UserByLogin(ctx, key); err == nil {
+						u.Identities[i] += "'"
+					}
+				}
+				return b.MemoryStore.CreateUser(ctx, u)
+			}
+		}},
 		"old name still opens": {"users/renamed account frees its old keys", func(b *broken) {
 			var old cells[string]
 			b.updateUser = func(ctx context.Context, u jwtauth.User) (jwtauth.User, error) {

@@ -32,6 +32,8 @@ func userChecks() []check[jwtauth.UserStore] {
 			"Whoever registers the name that is another's address is mistaken for that person.", takenLogin},
 		{"taken e-mail refused", "addresses and names are one name space. " +
 			"Whoever registers another's name as an address receives that person's reset link.", takenEmail},
+		{"taken identity refused", "an identity at a connected site belongs to one account and finds it. " +
+			"Two accounts with one identity: a sign-in from that site reaches somebody else's.", takenIdentity},
 		{"refused account leaves nothing behind", "a refused CreateUser stores nothing. " +
 			"Half an account blocks a name for good.", refusedLeavesNothing},
 		{"login equal to own e-mail accepted", "an account does not conflict with itself. " +
@@ -83,6 +85,7 @@ func fullAccount() jwtauth.User {
 		DisplayName:  "  Zoë \"O'Hara\" <b>&amp;\\ 𝔷 👩‍👩‍👧\n%s ${x} ",
 		Roles:        []string{"editor", "with space", "a,b;c|d", "Ünï"},
 		PasswordHash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaC+/aGFzaA",
+		Identities:   []string{"sso site-a 42", "sso b:c ünï|;,"},
 		Disabled:     true, EmailVerified: true,
 		Meta:    map[string]string{"locale": "de", "Empty": "", "quote\"'": "tab\tline\n", "emoji 🦊": "{\"a\":[1]}", "n": "007"},
 		Created: moment().Add(123456 * time.Microsecond),
@@ -126,7 +129,7 @@ func accountReadsBack(t testing.TB, s jwtauth.UserStore) {
 	want.ID, want.Version, want.CredentialVersion = created.ID, 1, 1
 	wantSame(t, "result of CreateUser", created, want)
 	wantSame(t, "UserByID", userByID(t, s, created.ID), want)
-	for _, key := range []string{want.LoginKey, want.EmailKey} {
+	for _, key := range append([]string{want.LoginKey, want.EmailKey}, want.Identities...) {
 		got, err := s.UserByLogin(t.Context(), key)
 		wantNil(t, "UserByLogin", err)
 		wantSame(t, "UserByLogin", got, want)
@@ -247,6 +250,33 @@ func takenEmail(t testing.TB, s jwtauth.UserStore) {
 		wantErr(t, fmt.Sprintf("CreateUser with EmailKey %q of another account", key), err, jwtauth.ErrEmailTaken)
 		wantOwner(t, s, key, first.ID)
 	}
+}
+
+func takenIdentity(t testing.TB, s jwtauth.UserStore) {
+	first := account("alice")
+	first.Identities = []string{"sso site-a 1", "sso site-b 1"}
+	first = createUser(t, s, first)
+	wantOwner(t, s, "sso site-b 1", first.ID)
+	second := account("bob")
+	second.Identities = []string{"sso site-a 2", "sso site-b 1"}
+	_, err := s.CreateUser(t.Context(), second)
+	wantErr(t, "CreateUser with an identity of another account", err, jwtauth.ErrIdentityTaken)
+	wantOwner(t, s, "sso site-b 1", first.ID)
+	wantOwner(t, s, "sso site-a 2", "")
+
+	second.Identities = nil
+	second = createUser(t, s, second)
+	second.Identities = []string{"sso site-a 1"}
+	_, err = s.UpdateUser(t.Context(), second)
+	wantErr(t, "UpdateUser to an identity of another account", err, jwtauth.ErrIdentityTaken)
+	first.Identities = first.Identities[1:]
+	_, err = s.UpdateUser(t.Context(), first)
+	wantNil(t, "UpdateUser without an identity", err)
+	second, err = s.UpdateUser(t.Context(), second)
+	wantNil(t, "UpdateUser to an identity that was given up", err)
+	wantOwner(t, s, "sso site-a 1", second.ID)
+	wantNil(t, "DeleteUser", s.DeleteUser(t.Context(), second.ID))
+	wantOwner(t, s, "sso site-a 1", "")
 }
 
 func refusedLeavesNothing(t testing.TB, s jwtauth.UserStore) {
@@ -427,6 +457,9 @@ func usersIsolated(t testing.TB, s jwtauth.UserStore) {
 	spoil := func(u jwtauth.User) {
 		for i := range u.Roles {
 			u.Roles[i] = "administrator"
+		}
+		for i := range u.Identities {
+			u.Identities[i] = "sso evil 1"
 		}
 		for key := range u.Meta {
 			u.Meta[key] = "x"

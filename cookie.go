@@ -1,0 +1,119 @@
+package jwtauth
+
+import (
+	"errors"
+	"net/http"
+	"time"
+)
+
+// CookieConfig lets browsers carry the tokens in cookies that scripts can't
+// read. Both cookies are HttpOnly, Secure, bound to the exact host (the prefix
+// __Host-, RFC 6265bis) and SameSite. They are set by every answer that has
+// tokens and cleared when the session ends.
+//
+// Every request that such a cookie authenticates, and every one whose answer
+// sets one, must come from the same origin or a trusted one; see
+// [http.CrossOriginProtection]. Requests with an Authorization header are not
+// affected.
+type CookieConfig struct {
+	// Enabled switches cookies on.
+	Enabled bool
+	// Strict sends the cookies only from pages of the same site
+	// (SameSite=Strict). Default: also when a link leads here (Lax).
+	Strict bool
+	// TrustedOrigins are other origins of the host's own front ends.
+	TrustedOrigins []string
+}
+
+// The names of the cookies.
+const (
+	accessCookie  = "__Host-jwtauth"
+	refreshCookie = "__Host-jwtauth-refresh"
+)
+
+var errCrossOrigin = &Error{Code: "cross_origin_refused", Message: "This request came from another site."}
+
+func (cfg CookieConfig) withDefaults() CookieConfig {
+	cfg.TrustedOrigins = append([]string(nil), cfg.TrustedOrigins...)
+	return cfg
+}
+
+func (cfg CookieConfig) validate() error {
+	_, err := newOrigins("Cookies.TrustedOrigins", cfg.TrustedOrigins, false)
+	return err
+}
+
+// originGuard refuses requests that another site made a browser send.
+type originGuard struct{ protection *http.CrossOriginProtection }
+
+func newOriginGuard(cfg CookieConfig) (*originGuard, error) {
+	g := &originGuard{http.NewCrossOriginProtection()}
+	var errs []error
+	trusted, _ := newOrigins("", cfg.TrustedOrigins, true)
+	for _, origin := range trusted {
+		errs = append(errs, g.protection.AddTrustedOrigin(origin))
+	}
+	return g, errors.Join(errs...)
+}
+
+func (g *originGuard) check(r *http.Request) error {
+	if err := g.protection.Check(r); err != nil {
+		return errCrossOrigin.because(err)
+	}
+	return nil
+}
+
+// cookieToken returns the token of a cookie, "" if there is none. Two cookies
+// of one name come from somebody who could not replace the first.
+func (a *Auth) cookieToken(r *http.Request, name string) (string, error) {
+	if !a.cfg.Cookies.Enabled {
+		return "", nil
+	}
+	cookies := r.CookiesNamed(name)
+	if len(cookies) != 1 {
+		return "", nil
+	}
+	return cookies[0].Value, a.guard.check(r)
+}
+
+// guardAnswer refuses a request from another site whose answer would set a
+// cookie. A browser sends an Authorization header only if a script of an
+// allowed origin has put it there.
+func (a *Auth) guardAnswer(r *http.Request) error {
+	if !a.cfg.Cookies.Enabled || r.Header.Get("Authorization") != "" {
+		return nil
+	}
+	return a.guard.check(r)
+}
+
+// setCookies stores a grant in the browser. The refresh cookie lives as long
+// as the session; a grant without a refresh token leaves it alone.
+func (a *Auth) setCookies(w http.ResponseWriter, g *Grant) {
+	if !a.cfg.Cookies.Enabled {
+		return
+	}
+	now := a.now()
+	a.setCookie(w, accessCookie, g.AccessToken, g.ExpiresAt.Sub(now))
+	if g.RefreshToken != "" {
+		a.setCookie(w, refreshCookie, g.RefreshToken, g.Session.Expires.Sub(now))
+	}
+}
+
+func (a *Auth) clearCookies(w http.ResponseWriter) {
+	if a.cfg.Cookies.Enabled {
+		a.setCookie(w, accessCookie, "", -time.Second)
+		a.setCookie(w, refreshCookie, "", -time.Second)
+	}
+}
+
+func (a *Auth) setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
+	c := &http.Cookie{Name: name, Value: value, Path: "/", Secure: true, HttpOnly: true,
+		SameSite: http.SameSiteLaxMode, MaxAge: int(life / time.Second)}
+	if a.cfg.Cookies.Strict {
+		c.SameSite = http.SameSiteStrictMode
+	}
+	if life <= 0 {
+		c.MaxAge = -1
+	}
+	http.SetCookie(w, c)
+}
