@@ -2,7 +2,10 @@ module github.com/go-jwtauth/jwtauth/examples
 
 go 1.26.0
 
-require github.com/go-jwtauth/jwtauth v0.0.0
+require (
+	github.com/go-jwtauth/jwtauth v0.0.0
+	github.com/go-jwtauth/jwtauth/smtpmail v0.0.0
+)
 
 require (
 	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.4.1 // indirect
@@ -14,7 +17,9 @@ require (
 	github.com/lestrrat-go/iter v1.0.2 // indirect
 	github.com/lestrrat-go/jwx/v2 v2.1.7 // indirect
 	github.com/lestrrat-go/option v1.0.1 // indirect
+	github.com/rs/cors v1.11.1 // indirect
 	github.com/segmentio/asm v1.2.1 // indirect
+	github.com/wneessen/go-mail v0.8.1 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/net v0.62.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
@@ -22,4 +27,7 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 )
 
-replace github.com/go-jwtauth/jwtauth => ../
+replace (
+	github.com/go-jwtauth/jwtauth => ../
+	github.com/go-jwtauth/jwtauth/smtpmail => ../smtpmail
+)
