@@ -24,6 +24,9 @@ type Registration struct {
 	// Roles replace [RegistrationConfig.Roles]. They are the host's to set:
 	// the HTTP API never takes them from a request.
 	Roles []string
+	// EmailVerified says that the host knows the address to be the user's.
+	// The HTTP API never sets it.
+	EmailVerified bool
 }
 
 // String hides the password, and the rest with it.
@@ -52,11 +55,14 @@ func (a *Auth) Register(ctx context.Context, r Registration) (*Grant, error) {
 		return &Grant{}, a.registerPrivately(ctx, r, u, err)
 	case err != nil:
 		return nil, a.refused(ctx, Event{Name: EventRegister}, err)
-	case a.cfg.Verification.Required:
+	case a.cfg.Verification.Required && !u.EmailVerified:
 		if err := a.sendVerification(ctx, u); err != nil {
 			return nil, err
 		}
-		return &Grant{User: u}, a.record(ctx, Event{Name: EventRegister, UserID: u.ID})
+		if err := a.record(ctx, Event{Name: EventRegister, UserID: u.ID}); err != nil {
+			return nil, err
+		}
+		return &Grant{User: u}, nil
 	}
 	return a.openSession(ctx, EventRegister, u)
 }
@@ -155,7 +161,7 @@ func (a *Auth) newUser(r Registration) (User, error) {
 		return User{}, ErrInvalidInput.saying("A role has a name that is not allowed.", "roles")
 	}
 	return User{Login: r.Username, Email: r.Email, LoginKey: loginKey, EmailKey: emailKey,
-		DisplayName: r.Name, Roles: slices.Clone(r.Roles), Meta: meta, Created: a.now().UTC()}, nil
+		DisplayName: r.Name, Roles: slices.Clone(r.Roles), Meta: meta, EmailVerified: r.EmailVerified, Created: a.now().UTC()}, nil
 }
 
 func (a *Auth) domainAllowed(emailKey string) bool {

@@ -588,6 +588,15 @@ func (s *KeySet) lookup(kid string) (Key, bool) {
 }
 
 // version grows with each change of the set.
+// only returns the key of a set that has one.
+func (s *KeySet) only() (Key, bool) {
+	st := s.load()
+	if len(st.keys) != 1 {
+		return Key{}, false
+	}
+	return st.keys[0], true
+}
+
 func (s *KeySet) version() uint64 { return s.load().version }
 
 // holdsSecret reports whether a key of the set is this very secret. It takes as

@@ -35,7 +35,9 @@ type SSOSite struct {
 	// Audience lists who we are to that site: its tokens must name one of
 	// them. Default: Config.Audience.
 	Audience []string
-	// Keys verify the site's tokens; JWKS fetches them instead.
+	// Keys verify the site's tokens; JWKS fetches them instead. Where Keys
+	// has a single key it verifies whatever kid a token names: a PEM file
+	// does not say by which name its owner calls the key.
 	Keys *KeySet
 	JWKS *JWKS
 	// Create makes an account for a user who has none here. Otherwise only
@@ -129,10 +131,23 @@ func newSites(cfg Config) map[string]*ssoSite {
 			SSOSite: s,
 			gate: gate{issuer: s.Issuer, audience: s.Audience, typ: typeSSO,
 				leeway: cfg.Tokens.Leeway, maxLifetime: maxSSOLifetime},
-			keys: VerifierConfig{Keys: s.Keys, JWKS: s.JWKS}.finder(),
+			keys: siteKeys(s),
 		}
 	}
 	return sites
+}
+
+func siteKeys(s SSOSite) keyFinder {
+	byID := VerifierConfig{Keys: s.Keys, JWKS: s.JWKS}.finder()
+	if s.Keys == nil {
+		return byID
+	}
+	return func(ctx context.Context, kid string) (Key, error) {
+		if key, ok := s.Keys.only(); ok {
+			return key, nil
+		}
+		return byID(ctx, kid)
+	}
 }
 
 // SignExchange returns the signature of an exchange: HMAC-SHA256 over the

@@ -46,7 +46,12 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 		closed:    f.Registration.Closed,
 	}
 	cfg := jwtauth.Config{Issuer: cmp.Or(o.issuer, f.Issuer, base), Store: store, Logger: log}
-	f.apply(&cfg)
+	if err := f.apply(&cfg); err != nil {
+		return nil, err
+	}
+	if cfg.Mail.Mailer, err = openMailer(o.mail); err != nil {
+		return nil, err
+	}
 	if cfg.Keys, cfg.Secret, err = a.openKeys(o, f, getenv); err != nil {
 		return nil, err
 	}
@@ -171,24 +176,30 @@ func keyFromFile(dir, name string) (*jwtauth.KeySet, error) {
 	if err != nil {
 		return nil, err
 	}
+	key, err := namedKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return jwtauth.NewKeySet(key)
+}
+
+// namedKey reads the PEM of an ES256 or an RS256 key and gives it an id.
+func namedKey(text []byte) (jwtauth.Key, error) {
 	parse := jwtauth.ES256
 	key, errES := parse("unnamed", text)
 	if errES != nil {
 		parse = jwtauth.RS256
 		var errRS error
 		if key, errRS = parse("unnamed", text); errRS != nil {
-			return nil, fmt.Errorf("%s: neither an ES256 key (%w) nor an RS256 key (%w)", name, errES, errRS)
+			return jwtauth.Key{}, fmt.Errorf("neither an ES256 key (%w) nor an RS256 key (%w)", errES, errRS)
 		}
 	}
 	public, err := key.PublicPEM()
 	if err != nil {
-		return nil, err
+		return jwtauth.Key{}, err
 	}
 	id := sha256.Sum256(public)
-	if key, err = parse(base64.RawURLEncoding.EncodeToString(id[:]), text); err != nil {
-		return nil, err
-	}
-	return jwtauth.NewKeySet(key)
+	return parse(base64.RawURLEncoding.EncodeToString(id[:]), text)
 }
 
 // createAdmin makes the first administrator. No other account exists before
@@ -205,7 +216,8 @@ func (a *app) createAdmin(ctx context.Context, email string) error {
 		return fmt.Errorf("-admin: %w", err)
 	}
 	password := rand.Text()
-	u, err := a.auth.CreateUser(ctx, jwtauth.Registration{Email: email, Password: password, Roles: []string{"administrator"}})
+	u, err := a.auth.CreateUser(ctx, jwtauth.Registration{Email: email, Password: password,
+		Roles: []string{"administrator"}, EmailVerified: true})
 	if err != nil {
 		return fmt.Errorf("-admin: %w", err)
 	}

@@ -45,6 +45,9 @@ type file struct {
 		Refresh  *rule `json:"refresh"`
 		Revoke   *rule `json:"revoke"`
 		Account  *rule `json:"account"`
+		Forgot   *rule `json:"forgot"`
+		Reset    *rule `json:"reset"`
+		SSO      *rule `json:"sso"`
 	} `json:"limits"`
 	Hash struct {
 		MemoryKiB int `json:"memory_kib"`
@@ -64,7 +67,93 @@ type file struct {
 		EmailDomains []string `json:"email_domains"`
 	} `json:"registration"`
 
+	// RecoveryURL is the page that links in mails lead to.
+	RecoveryURL string      `json:"recovery_url"`
+	VerifyEmail verifyEmail `json:"verify_email"`
+	// Redirects are the origins that auto-login may lead to.
+	Redirects []string `json:"redirects"`
+	AutoLogin struct {
+		Target            string `json:"target"`
+		TargetFromRequest bool   `json:"target_from_request"`
+	} `json:"autologin"`
+	Cookies cookies `json:"cookies"`
+	SSO     []site  `json:"sso"`
+
 	dir string
+}
+
+// verifyEmail may be written as true or false alone.
+type verifyEmail struct {
+	Required bool   `json:"required"`
+	URL      string `json:"url"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *verifyEmail) UnmarshalJSON(data []byte) error {
+	type plain verifyEmail
+	return boolOr(data, &v.Required, (*plain)(v))
+}
+
+// cookies may be written as true or false alone.
+type cookies struct {
+	Enabled        bool     `json:"enabled"`
+	Strict         bool     `json:"strict"`
+	TrustedOrigins []string `json:"trusted_origins"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *cookies) UnmarshalJSON(data []byte) error {
+	type plain cookies
+	return boolOr(data, &c.Enabled, (*plain)(c))
+}
+
+// boolOr reads a boolean into flag, or else an object into whole. An outer
+// decoder's strictness does not reach in here.
+func boolOr(data []byte, flag *bool, whole any) error {
+	if json.Unmarshal(data, flag) == nil {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	return dec.Decode(whole)
+}
+
+// site is a connected site.
+type site struct {
+	Key               string            `json:"key"`
+	Secret            []byte            `json:"secret"`
+	Issuer            string            `json:"issuer"`
+	Audience          string            `json:"audience"`
+	PublicKeyPEM      string            `json:"public_key_pem"`
+	JWKSURL           string            `json:"jwks_url"`
+	Create            bool              `json:"create"`
+	LinkVerifiedEmail bool              `json:"link_verified_email"`
+	RoleMap           map[string]string `json:"role_map"`
+}
+
+// open finds the keys of a site.
+func (s site) open() (jwtauth.SSOSite, error) {
+	out := jwtauth.SSOSite{Key: s.Key, Secret: s.Secret, Issuer: s.Issuer, Create: s.Create,
+		LinkVerifiedEmail: s.LinkVerifiedEmail, Roles: s.RoleMap}
+	if s.Audience != "" {
+		out.Audience = []string{s.Audience}
+	}
+	var err error
+	switch {
+	case (s.PublicKeyPEM == "") == (s.JWKSURL == ""):
+		err = errors.New("needs public_key_pem or jwks_url, and not both")
+	case s.JWKSURL != "":
+		out.JWKS, err = jwtauth.NewJWKS(jwtauth.JWKSConfig{URL: s.JWKSURL})
+	default:
+		var key jwtauth.Key
+		if key, err = namedKey([]byte(s.PublicKeyPEM)); err == nil {
+			out.Keys, err = jwtauth.NewVerifyKeySet(key)
+		}
+	}
+	if err != nil {
+		return out, fmt.Errorf("sso site %q: %w", s.Key, err)
+	}
+	return out, nil
 }
 
 // rule is a limit: so many requests per so many seconds. A negative limit means
@@ -119,7 +208,7 @@ func (f file) check() error {
 
 // apply writes what the file says into cfg; keys and stores come from
 // elsewhere.
-func (f file) apply(cfg *jwtauth.Config) {
+func (f file) apply(cfg *jwtauth.Config) error {
 	if f.Roles.Default != "" {
 		cfg.Registration.Roles = []string{f.Roles.Default}
 	}
@@ -138,6 +227,17 @@ func (f file) apply(cfg *jwtauth.Config) {
 		}
 	}
 	f.applyLimits(cfg)
+	cfg.Recovery.URL = f.RecoveryURL
+	cfg.Verification = jwtauth.VerificationConfig{Required: f.VerifyEmail.Required, URL: f.VerifyEmail.URL}
+	cfg.AutoLogin = jwtauth.AutoLoginConfig{Origins: f.Redirects, Target: f.AutoLogin.Target, TargetFromRequest: f.AutoLogin.TargetFromRequest}
+	cfg.Cookies = jwtauth.CookieConfig{Enabled: f.Cookies.Enabled, Strict: f.Cookies.Strict, TrustedOrigins: f.Cookies.TrustedOrigins}
+	var errs []error
+	for _, s := range f.SSO {
+		open, err := s.open()
+		errs = append(errs, err)
+		cfg.SSO.Sites = append(cfg.SSO.Sites, open)
+	}
+	return errors.Join(errs...)
 }
 
 func (f file) applyLimits(cfg *jwtauth.Config) {
@@ -146,6 +246,7 @@ func (f file) applyLimits(cfg *jwtauth.Config) {
 		&cfg.Limits.Login: f.Limits.Login, &cfg.Limits.Register: f.Limits.Register,
 		&cfg.Limits.Validate: f.Limits.Validate, &cfg.Limits.Refresh: f.Limits.Refresh,
 		&cfg.Limits.Revoke: f.Limits.Revoke, &cfg.Limits.Account: f.Limits.Account,
+		&cfg.Limits.Forgot: f.Limits.Forgot, &cfg.Limits.Reset: f.Limits.Reset, &cfg.Limits.SSO: f.Limits.SSO,
 	} {
 		if r != nil {
 			*field = jwtauth.Rule{Limit: r.Limit, Per: time.Duration(r.Seconds) * time.Second}

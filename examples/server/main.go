@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 		fmt.Fprintln(out, line)
 	}
 	printTour(out, base, app)
-	return serve(ctx, listener, app.handler)
+	return errors.Join(serve(ctx, listener, app.handler), app.sendMail())
 }
 
 // reachable is the address as a client on this machine writes it: one that
@@ -94,7 +94,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 
 // options are the flags.
 type options struct {
-	addr, issuer, db, keys, admin, config string
+	addr, issuer, db, keys, admin, mail, config string
 }
 
 func parseFlags(args []string, out io.Writer) (options, error) {
@@ -106,6 +106,7 @@ func parseFlags(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.db, "db", "memory", "`store`: memory keeps everything until the server stops")
 	f.StringVar(&o.keys, "keys", "", "`directory` of the signing key and the secret, made if absent (default: new ones at each start)")
 	f.StringVar(&o.admin, "admin", "", "`e-mail` address of an administrator to create, once; prints a password to change")
+	f.StringVar(&o.mail, "mail", "", "where mails go: a `directory` for .eml files, or smtp://user:password@host:587?from=address (default: nowhere)")
 	f.StringVar(&o.config, "config", "", "JSON `file` with everything else (README.md lists its keys); unknown keys are an error")
 	if err := f.Parse(args); err != nil {
 		return o, err
