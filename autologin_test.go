@@ -295,9 +295,12 @@ func TestAutoLoginConfigRefused(t *testing.T) {
 		"variable in the host": func(cfg *jwtauth.Config) {
 			cfg.AutoLogin = jwtauth.AutoLoginConfig{Origins: []string{appOrigin}, Target: "https://{{user_login}}.example.test"}
 		},
-		"trusted origin without host": func(cfg *jwtauth.Config) { cfg.Cookies.TrustedOrigins = []string{"https://"} },
-		"recovery page elsewhere":     func(cfg *jwtauth.Config) { cfg.Recovery.URL = "//app.example.test" },
-		"recovery page with user":     func(cfg *jwtauth.Config) { cfg.Recovery.URL = "https://u:p@app.example.test/reset" },
+		"origin without a host":     func(cfg *jwtauth.Config) { cfg.CORS.Origins = []string{"https://"} },
+		"any origin in a list":      func(cfg *jwtauth.Config) { cfg.CORS.Origins = []string{"*"} },
+		"null origin":               func(cfg *jwtauth.Config) { cfg.CORS.Origins = []string{"null"} },
+		"origins where CORS is off": func(cfg *jwtauth.Config) { cfg.CORS = jwtauth.CORSConfig{Off: true, Origins: []string{appOrigin}} },
+		"recovery page elsewhere":   func(cfg *jwtauth.Config) { cfg.Recovery.URL = "//app.example.test" },
+		"recovery page with user":   func(cfg *jwtauth.Config) { cfg.Recovery.URL = "https://u:p@app.example.test/reset" },
 	} {
 		t.Run(name+" refused", func(t *testing.T) {
 			cfg := testConfig(t, newClock())

@@ -61,6 +61,7 @@ type Config struct {
 	SSO          SSOConfig
 	AutoLogin    AutoLoginConfig
 	Cookies      CookieConfig
+	CORS         CORSConfig
 	Limits       LimitConfig
 	Hooks        Hooks
 }
@@ -217,7 +218,7 @@ func (cfg Config) withDefaults() Config {
 	defaultTo(&cfg.Mail.Site, hostOf(cfg.Issuer))
 	cfg.SSO = cfg.SSO.withDefaults(cfg.Audience)
 	cfg.AutoLogin = cfg.AutoLogin.withDefaults()
-	cfg.Cookies = cfg.Cookies.withDefaults()
+	cfg.CORS = cfg.CORS.withDefaults()
 	return cfg
 }
 
@@ -298,7 +299,7 @@ func (cfg Config) validate() error {
 		cfg.Mail.validate(),
 		cfg.validateSSO(),
 		cfg.AutoLogin.validate(cfg.InsecureAllowHTTP),
-		cfg.Cookies.validate(),
+		cfg.CORS.validate(cfg.InsecureAllowHTTP),
 		cfg.Limits.validate(),
 	)
 }

@@ -12,7 +12,7 @@ import (
 // tokens and cleared when the session ends.
 //
 // Every request that such a cookie authenticates, and every one whose answer
-// sets one, must come from the same origin or a trusted one; see
+// sets one, must come from the same origin or one of [CORSConfig.Origins]; see
 // [http.CrossOriginProtection]. Requests with an Authorization header are not
 // affected.
 type CookieConfig struct {
@@ -21,8 +21,6 @@ type CookieConfig struct {
 	// Strict sends the cookies only from pages of the same site
 	// (SameSite=Strict). Default: also when a link leads here (Lax).
 	Strict bool
-	// TrustedOrigins are other origins of the host's own front ends.
-	TrustedOrigins []string
 }
 
 // The names of the cookies.
@@ -33,23 +31,13 @@ const (
 
 var errCrossOrigin = &Error{Code: "cross_origin_refused", Message: "This request came from another site."}
 
-func (cfg CookieConfig) withDefaults() CookieConfig {
-	cfg.TrustedOrigins = append([]string(nil), cfg.TrustedOrigins...)
-	return cfg
-}
-
-func (cfg CookieConfig) validate() error {
-	_, err := newOrigins("Cookies.TrustedOrigins", cfg.TrustedOrigins, false)
-	return err
-}
-
 // originGuard refuses requests that another site made a browser send.
 type originGuard struct{ protection *http.CrossOriginProtection }
 
-func newOriginGuard(cfg CookieConfig) (*originGuard, error) {
+func newOriginGuard(cfg CORSConfig) (*originGuard, error) {
 	g := &originGuard{http.NewCrossOriginProtection()}
 	var errs []error
-	trusted, _ := newOrigins("", cfg.TrustedOrigins, true)
+	trusted, _ := newOrigins("", cfg.Origins, true)
 	for _, origin := range trusted {
 		errs = append(errs, g.protection.AddTrustedOrigin(origin))
 	}

@@ -75,7 +75,7 @@ func (a *Auth) endpoints() []endpoint {
 	}, a.recoveryEndpoints(), a.autoLoginEndpoints())
 }
 
-// Handler returns the native API as one handler. Mount it below a prefix with
+// Handler returns the native API as one handler, with [Auth.CORS] around it. Mount it below a prefix with
 // [http.StripPrefix]. Unknown paths are 404, other methods 405 with Allow, both
 // in the JSON of every error.
 func (a *Auth) Handler() http.Handler {
@@ -89,7 +89,7 @@ func (a *Auth) Handler() http.Handler {
 		mux.Handle(path, methodNotAllowed(methods))
 	}
 	mux.HandleFunc("/", notFound)
-	return strictPath(mux)
+	return a.CORS(strictPath(mux))
 }
 
 // strictPath answers paths that a mux would clean up and redirect: below a

@@ -57,6 +57,7 @@ type Auth struct {
 	outbox      *outbox
 	sites       map[string]*ssoSite
 	guard       *originGuard
+	cors        *corsPolicy
 	now         func() time.Time
 	log         *slog.Logger
 }
@@ -80,7 +81,7 @@ func New(cfg Config) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
-	guard, err := newOriginGuard(cfg.Cookies)
+	guard, err := newOriginGuard(cfg.CORS)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func New(cfg Config) (*Auth, error) {
 		cfg: cfg, users: cfg.Users, sessions: cfg.Sessions.Store, revocations: cfg.Revocations,
 		codes: cfg.Codes, counters: cfg.Counters, audit: cfg.Audit,
 		keys: cfg.Keys, secrets: secrets, verifier: verifier, passwords: newHasher(cfg.Passwords),
-		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard,
+		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard, cors: newCORS(cfg),
 	}
 	a.outbox = newOutbox(cfg.Mail, cfg.Logger, a.mailFailed)
 	if cfg.Mail.Mailer == nil {

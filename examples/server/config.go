@@ -77,7 +77,11 @@ type file struct {
 		TargetFromRequest bool   `json:"target_from_request"`
 	} `json:"autologin"`
 	Cookies cookies `json:"cookies"`
-	SSO     []site  `json:"sso"`
+	CORS    struct {
+		Off     bool     `json:"off"`
+		Origins []string `json:"origins"`
+	} `json:"cors"`
+	SSO []site `json:"sso"`
 
 	dir string
 }
@@ -96,9 +100,8 @@ func (v *verifyEmail) UnmarshalJSON(data []byte) error {
 
 // cookies may be written as true or false alone.
 type cookies struct {
-	Enabled        bool     `json:"enabled"`
-	Strict         bool     `json:"strict"`
-	TrustedOrigins []string `json:"trusted_origins"`
+	Enabled bool `json:"enabled"`
+	Strict  bool `json:"strict"`
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -230,7 +233,8 @@ func (f file) apply(cfg *jwtauth.Config) error {
 	cfg.Recovery.URL = f.RecoveryURL
 	cfg.Verification = jwtauth.VerificationConfig{Required: f.VerifyEmail.Required, URL: f.VerifyEmail.URL}
 	cfg.AutoLogin = jwtauth.AutoLoginConfig{Origins: f.Redirects, Target: f.AutoLogin.Target, TargetFromRequest: f.AutoLogin.TargetFromRequest}
-	cfg.Cookies = jwtauth.CookieConfig{Enabled: f.Cookies.Enabled, Strict: f.Cookies.Strict, TrustedOrigins: f.Cookies.TrustedOrigins}
+	cfg.Cookies = jwtauth.CookieConfig{Enabled: f.Cookies.Enabled, Strict: f.Cookies.Strict}
+	cfg.CORS = jwtauth.CORSConfig{Off: f.CORS.Off, Origins: f.CORS.Origins}
 	var errs []error
 	for _, s := range f.SSO {
 		open, err := s.open()
