@@ -62,6 +62,8 @@ type Config struct {
 	AutoLogin    AutoLoginConfig
 	Cookies      CookieConfig
 	CORS         CORSConfig
+	Access       AccessConfig
+	Proxies      ProxyConfig
 	Limits       LimitConfig
 	Hooks        Hooks
 }
@@ -300,6 +302,7 @@ func (cfg Config) validate() error {
 		cfg.validateSSO(),
 		cfg.AutoLogin.validate(cfg.InsecureAllowHTTP),
 		cfg.CORS.validate(cfg.InsecureAllowHTTP),
+		cfg.validateAccess(),
 		cfg.Limits.validate(),
 	)
 }
@@ -402,6 +405,12 @@ func (cfg Config) validateRoles() error {
 		return errors.New("jwtauth: Config.Sessions.MaxPerUser must not be negative")
 	}
 	return nil
+}
+
+func (cfg Config) validateAccess() error {
+	_, errAccess := newAccess(cfg.Access)
+	_, errProxies := newProxies(cfg.Proxies)
+	return errors.Join(errAccess, errProxies)
 }
 
 func (l LimitConfig) validate() error {

@@ -85,6 +85,9 @@ var (
 	// ErrInvalidExchange covers every SSO exchange that is not accepted, from
 	// an unknown site to a replay (401).
 	ErrInvalidExchange = &Error{Code: "invalid_sso_exchange", Message: "The exchange is not valid."}
+	// ErrAuthCode covers a missing, wrong or expired code of
+	// [AccessConfig.Codes] (401).
+	ErrAuthCode = &Error{Code: "invalid_auth_code", Message: "This needs a valid code."}
 	// ErrAccountDisabled is told only to somebody who has proved the password (403).
 	ErrAccountDisabled = &Error{Code: "account_disabled", Message: "This account is disabled."}
 	// ErrForbidden means that the caller is known and lacks the right (403).

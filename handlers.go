@@ -40,6 +40,9 @@ type call struct {
 	r    *http.Request
 	in   input
 
+	// code is the one that was given where one is asked for.
+	code AuthCode
+
 	// id and idErr are the outcome of verifying the token, once it was asked.
 	id       *Identity
 	idErr    error
@@ -144,6 +147,9 @@ func (c *call) answer(e endpoint) (any, error) {
 		if err := c.auth.limit(c.r.Context(), c.w.Header(), limitName(e), e.key(c), e.rule); err != nil {
 			return nil, err
 		}
+	}
+	if err := c.admit(e); err != nil {
+		return nil, err
 	}
 	if readErr != nil {
 		return nil, readErr
@@ -346,6 +352,9 @@ func (c *call) register() (any, error) {
 		Password: c.in.text("password"), Name: c.in.text("name", "display_name"), Profile: c.profile()}
 	if err := c.in.err(); err != nil {
 		return nil, err
+	}
+	if c.code.Role != "" {
+		reg.Roles = []string{c.code.Role}
 	}
 	g, err := c.auth.Register(c.r.Context(), reg)
 	if err != nil {

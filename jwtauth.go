@@ -36,6 +36,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -58,6 +59,8 @@ type Auth struct {
 	sites       map[string]*ssoSite
 	guard       *originGuard
 	cors        *corsPolicy
+	access      access
+	proxies     proxies
 	now         func() time.Time
 	log         *slog.Logger
 }
@@ -90,6 +93,16 @@ func New(cfg Config) (*Auth, error) {
 		codes: cfg.Codes, counters: cfg.Counters, audit: cfg.Audit,
 		keys: cfg.Keys, secrets: secrets, verifier: verifier, passwords: newHasher(cfg.Passwords),
 		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard, cors: newCORS(cfg),
+	}
+	a.access, _ = newAccess(cfg.Access) // validate has reported what is wrong
+	a.proxies, _ = newProxies(cfg.Proxies)
+	for _, i := range a.access.weakCodes() {
+		cfg.Logger.Warn("a code is short enough to be guessed: 16 random bytes are advised", "code", fmt.Sprintf("Access.Codes[%d]", i))
+	}
+	for name := range cfg.Access.Endpoints {
+		if !slices.ContainsFunc(a.endpoints(), func(e endpoint) bool { return e.name == name }) {
+			return nil, fmt.Errorf("jwtauth: Config.Access.Endpoints[%q]: there is no such endpoint", name)
+		}
 	}
 	a.outbox = newOutbox(cfg.Mail, cfg.Logger, a.mailFailed)
 	if cfg.Mail.Mailer == nil {

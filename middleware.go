@@ -3,7 +3,6 @@ package jwtauth
 import (
 	"context"
 	"net/http"
-	"net/netip"
 
 	"github.com/google/uuid"
 )
@@ -165,16 +164,6 @@ func (a *Auth) withClient(r *http.Request) *http.Request {
 	if _, ok := r.Context().Value(clientKey{}).(Client); ok {
 		return r
 	}
-	c := Client{IP: remoteIP(r), UserAgent: r.UserAgent(), DeviceID: r.Header.Get("X-Device-ID"), RequestID: uuid.NewString()}
+	c := Client{IP: a.remoteIP(r), UserAgent: r.UserAgent(), DeviceID: r.Header.Get("X-Device-ID"), RequestID: uuid.NewString()}
 	return r.WithContext(WithClient(r.Context(), c))
-}
-
-// remoteIP is the address at the other end of the connection. No header is
-// believed: any client can write one.
-func remoteIP(r *http.Request) netip.Addr {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ap.Addr().Unmap()
 }

@@ -37,6 +37,7 @@ var statuses = map[string]int{
 	ErrInvalidRefreshToken.Code: http.StatusUnauthorized,
 	errAmbiguousHeader.Code:     http.StatusUnauthorized,
 	ErrInvalidExchange.Code:     http.StatusUnauthorized,
+	ErrAuthCode.Code:            http.StatusUnauthorized,
 	errCrossOrigin.Code:         http.StatusForbidden,
 	ErrAccountDisabled.Code:     http.StatusForbidden,
 	ErrEmailNotVerified.Code:    http.StatusForbidden,
