@@ -76,6 +76,8 @@ func (a *app) routes() http.Handler {
 	mux.Handle(prefix+"/", http.StripPrefix(prefix, a.auth.Handler()))
 	mux.Handle("GET /hello", a.auth.Require(http.HandlerFunc(hello)))
 	mux.Handle("GET /admin", a.auth.RequireRole("administrator")(http.HandlerFunc(hello)))
+	mux.Handle("POST /autologin-token", a.auth.Require(http.HandlerFunc(a.autoLoginToken)))
+	mux.Handle("POST /sso-token", a.auth.Require(http.HandlerFunc(a.ssoToken)))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, map[string]string{"status": "ok"})
 	})
@@ -86,6 +88,32 @@ func (a *app) routes() http.Handler {
 func hello(w http.ResponseWriter, r *http.Request) {
 	id, _ := jwtauth.FromContext(r.Context())
 	reply(w, map[string]any{"hello": id.UserID, "roles": id.Roles})
+}
+
+// autoLoginToken gives a token for /autologin to somebody who is logged in, for
+// example to open a browser from an app.
+func (a *app) autoLoginToken(w http.ResponseWriter, r *http.Request) {
+	id, _ := jwtauth.FromContext(r.Context())
+	a.replyToken(w, func() (string, error) { return a.auth.AutoLoginToken(r.Context(), id.UserID) })
+}
+
+// ssoToken gives a token for /sso/exchange of another site to somebody who is
+// logged in here; the parameter audience is that site's issuer.
+func (a *app) ssoToken(w http.ResponseWriter, r *http.Request) {
+	id, _ := jwtauth.FromContext(r.Context())
+	a.replyToken(w, func() (string, error) {
+		return a.auth.SSOToken(r.Context(), id.UserID, r.URL.Query().Get("audience"))
+	})
+}
+
+func (a *app) replyToken(w http.ResponseWriter, sign func() (string, error)) {
+	token, err := sign()
+	if err != nil {
+		http.Error(w, jwtauth.Code(err), jwtauth.Status(err))
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	reply(w, map[string]string{"token": token})
 }
 
 func reply(w http.ResponseWriter, body any) {

@@ -83,7 +83,43 @@ type file struct {
 	} `json:"cors"`
 	SSO []site `json:"sso"`
 
+	// TrustedProxies may say for whom they ask, in X-Forwarded-For.
+	TrustedProxies []string `json:"trusted_proxies"`
+	// Access has rules by the name of a route.
+	Access    map[string]accessRule `json:"access"`
+	AuthCodes []authCode            `json:"auth_codes"`
+
 	dir string
+}
+
+// accessRule restricts one route.
+type accessRule struct {
+	Off           bool     `json:"off"`
+	Authenticated bool     `json:"authenticated"`
+	Roles         []string `json:"roles"`
+	AllowIPs      []string `json:"allow_ips"`
+	AuthCode      bool     `json:"auth_code"`
+}
+
+// authCode is a code that rules ask for.
+type authCode struct {
+	Code      string    `json:"code"`
+	Role      string    `json:"role"`
+	Expires   time.Time `json:"expires"`
+	Endpoints []string  `json:"endpoints"`
+}
+
+// applyAccess writes who may use what.
+func (f file) applyAccess(cfg *jwtauth.Config) {
+	cfg.Proxies.Trusted = f.TrustedProxies
+	cfg.Access.Endpoints = make(map[string]jwtauth.AccessRule, len(f.Access))
+	for name, r := range f.Access {
+		cfg.Access.Endpoints[name] = jwtauth.AccessRule{Off: r.Off, Authenticated: r.Authenticated,
+			Roles: r.Roles, AllowIPs: r.AllowIPs, Code: r.AuthCode}
+	}
+	for _, c := range f.AuthCodes {
+		cfg.Access.Codes = append(cfg.Access.Codes, jwtauth.AuthCode{Code: jwtauth.Secret(c.Code), Role: c.Role, Expires: c.Expires, Endpoints: c.Endpoints})
+	}
 }
 
 // verifyEmail may be written as true or false alone.
@@ -230,6 +266,7 @@ func (f file) apply(cfg *jwtauth.Config) error {
 		}
 	}
 	f.applyLimits(cfg)
+	f.applyAccess(cfg)
 	cfg.Recovery.URL = f.RecoveryURL
 	cfg.Verification = jwtauth.VerificationConfig{Required: f.VerifyEmail.Required, URL: f.VerifyEmail.URL}
 	cfg.AutoLogin = jwtauth.AutoLoginConfig{Origins: f.Redirects, Target: f.AutoLogin.Target, TargetFromRequest: f.AutoLogin.TargetFromRequest}
