@@ -203,7 +203,7 @@ func (a *Auth) ChangePassword(ctx context.Context, c PasswordChange) error {
 	if err != nil {
 		return storeFault(err)
 	}
-	err = a.checkCurrentPassword(ctx, u, c.Current)
+	err = a.checkCurrentPassword(ctx, u, u.ID, c.Current)
 	if err == nil {
 		err = a.checkNewPassword(ctx, c.New, u)
 	}
@@ -325,7 +325,7 @@ func (a *Auth) reauthenticate(ctx context.Context, userID, password string) erro
 	if err != nil {
 		return storeFault(err)
 	}
-	return a.checkCurrentPassword(ctx, u, password)
+	return a.checkCurrentPassword(ctx, u, u.ID, password)
 }
 
 // changeUser applies a change that ends sessions. It starts over when somebody

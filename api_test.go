@@ -268,7 +268,9 @@ func TestUnknownUserAndWrongPasswordAreOneAnswer(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	a, c := newAuth(t, func(cfg *jwtauth.Config) { cfg.Limits = jwtauth.LimitConfig{} })
+	a, c := newAuth(t, func(cfg *jwtauth.Config) {
+		cfg.Limits, cfg.Lockout.Disabled = jwtauth.LimitConfig{}, true
+	})
 	h := a.Handler()
 	g := register(t, a, "alice")
 	wrong := object{"username": "alice", "password": "wrong"}

@@ -234,7 +234,7 @@ func TestCookieMode(t *testing.T) {
 	wantError(t, send(t, h, request{method: "POST", path: "/token", body: credentials, header: site("same-site")}), 403, "cross_origin_refused")
 	r := send(t, h, request{method: "POST", path: "/token", body: credentials, header: site("same-origin")})
 	jar := cookieHeader(r)
-	if r.status != 200 || len(jar) != 2 {
+	if r.status != 200 || len(jar) != 3 {
 		t.Fatalf("answered %d with cookies %v", r.status, jar)
 	}
 	with := func(s string, more ...string) http.Header {

@@ -20,6 +20,9 @@ type Client struct {
 	// DeviceID is an optional id that the caller chose for its device. It
 	// is a label and proves nothing.
 	DeviceID string
+	// DeviceToken is what an earlier [Grant] gave to this device. It proves
+	// that the device has logged in to an account before.
+	DeviceToken Secret
 	// RequestID ties log lines and events of one request together.
 	RequestID string
 }
@@ -35,6 +38,15 @@ func WithClient(ctx context.Context, c Client) context.Context {
 func ClientFrom(ctx context.Context) Client {
 	c, _ := ctx.Value(clientKey{}).(Client)
 	return c
+}
+
+// sourceOf is Source for an address that was stored as text.
+func sourceOf(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return ""
+	}
+	return Client{IP: ip}.Source()
 }
 
 // Source is the address as limits count it: an IPv4 address, or the /64 prefix

@@ -65,6 +65,7 @@ type Config struct {
 	Access       AccessConfig
 	Proxies      ProxyConfig
 	Limits       LimitConfig
+	Lockout      LockoutConfig
 	Hooks        Hooks
 }
 
@@ -221,6 +222,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.SSO = cfg.SSO.withDefaults(cfg.Audience)
 	cfg.AutoLogin = cfg.AutoLogin.withDefaults()
 	cfg.CORS = cfg.CORS.withDefaults()
+	cfg.Lockout = cfg.Lockout.withDefaults()
 	return cfg
 }
 
@@ -303,6 +305,7 @@ func (cfg Config) validate() error {
 		cfg.AutoLogin.validate(cfg.InsecureAllowHTTP),
 		cfg.CORS.validate(cfg.InsecureAllowHTTP),
 		cfg.validateAccess(),
+		cfg.Lockout.validate(),
 		cfg.Limits.validate(),
 	)
 }

@@ -27,6 +27,7 @@ type CookieConfig struct {
 const (
 	accessCookie  = "__Host-jwtauth"
 	refreshCookie = "__Host-jwtauth-refresh"
+	deviceCookie  = "__Host-jwtauth-device"
 )
 
 var errCrossOrigin = &Error{Code: "cross_origin_refused", Message: "This request came from another site."}
@@ -85,6 +86,20 @@ func (a *Auth) setCookies(w http.ResponseWriter, g *Grant) {
 	if g.RefreshToken != "" {
 		a.setCookie(w, refreshCookie, g.RefreshToken, g.Session.Expires.Sub(now))
 	}
+	if g.DeviceToken != "" { // outlives the session, and proves only that there was one
+		a.setCookie(w, deviceCookie, string(g.DeviceToken), deviceTokenTTL)
+	}
+}
+
+// deviceOf returns the device token of a request, from its header or cookie.
+func (a *Auth) deviceOf(r *http.Request) Secret {
+	if token := r.Header.Get("X-Device-Token"); token != "" || !a.cfg.Cookies.Enabled {
+		return Secret(token)
+	}
+	if c, err := r.Cookie(deviceCookie); err == nil {
+		return Secret(c.Value)
+	}
+	return ""
 }
 
 func (a *Auth) clearCookies(w http.ResponseWriter) {

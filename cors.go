@@ -46,7 +46,7 @@ func newCORS(cfg Config) *corsPolicy {
 	}
 	options := cors.Options{
 		AllowedMethods:   []string{"GET", "HEAD", "POST", "PUT", "DELETE"},
-		AllowedHeaders:   []string{"Authorization", "Content-Type", "X-Device-ID", "X-SSO-Site-Key", "X-SSO-Signature"},
+		AllowedHeaders:   []string{"Authorization", "Content-Type", "X-Device-ID", "X-Device-Token", "X-SSO-Site-Key", "X-SSO-Signature"},
 		ExposedHeaders:   []string{"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After", "WWW-Authenticate"},
 		AllowCredentials: cfg.Cookies.Enabled,
 		MaxAge:           600, // seconds; browsers cap it

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -54,6 +55,7 @@ const (
 	EventMailFailed     = "mail.failed"
 	EventSSO            = "sso.exchange"
 	EventAutoLogin      = "autologin"
+	EventUnlock         = "account.unlock"
 )
 
 // The two results of an event.
@@ -90,7 +92,7 @@ func (a *Auth) record(ctx context.Context, e Event) error {
 // refused records that something was refused and returns the refusal, or the
 // fault if it can't be recorded.
 func (a *Auth) refused(ctx context.Context, e Event, refusal error) error {
-	e.Result, e.Reason = ResultRefused, Code(refusal)
+	e.Result, e.Reason = ResultRefused, cmp.Or(Reason(refusal), Code(refusal))
 	if err := a.record(ctx, e); err != nil {
 		return err
 	}

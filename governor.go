@@ -10,45 +10,78 @@ import (
 // starve every other request of the process. The few that run take a slot, a
 // few more wait in a short queue, first come first served, and everybody else
 // is told at once to come back.
+//
+// Strangers pass a gate of their own first, which leaves a slot free, or where
+// there is only one, the place right behind it. So devices that have logged in
+// before get through a flood of strangers.
 type governor struct {
-	slots   chan struct{} // holds one for each computation that runs
-	queue   chan struct{} // holds one for each caller that waits
-	maxWait time.Duration
+	slots     turnstile
+	strangers turnstile
 }
 
 func newGovernor(concurrent, queue int, maxWait time.Duration) *governor {
 	return &governor{
-		slots:   make(chan struct{}, concurrent),
-		queue:   make(chan struct{}, queue),
-		maxWait: maxWait,
+		slots:     newTurnstile(concurrent, queue, maxWait),
+		strangers: newTurnstile(max(1, concurrent-1), queue, maxWait),
 	}
 }
 
-// acquire takes a slot, or returns an error and holds nothing. It is the single
-// way to one, so that this is the place where some callers may come first.
-func (g *governor) acquire(ctx context.Context) error {
+// acquire takes a slot, or returns an error and holds nothing.
+func (g *governor) acquire(ctx context.Context, known bool) error {
+	if known {
+		return g.slots.enter(ctx)
+	}
+	if err := g.strangers.enter(ctx); err != nil {
+		return err
+	}
+	if err := g.slots.enter(ctx); err != nil {
+		g.strangers.leave()
+		return err
+	}
+	return nil
+}
+
+func (g *governor) release(known bool) {
+	g.slots.leave()
+	if !known {
+		g.strangers.leave()
+	}
+}
+
+// turnstile lets a number of callers in, and a number of others wait.
+type turnstile struct {
+	inside  chan struct{}
+	queue   chan struct{}
+	maxWait time.Duration
+}
+
+func newTurnstile(inside, queue int, maxWait time.Duration) turnstile {
+	return turnstile{inside: make(chan struct{}, inside), queue: make(chan struct{}, queue), maxWait: maxWait}
+}
+
+func (t turnstile) enter(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ErrUnavailable.because(context.Cause(ctx))
 	}
 	select {
-	case g.slots <- struct{}{}: // never ahead of the queue: who waits is already sending
+	case t.inside <- struct{}{}: // never ahead of the queue: who waits is already sending
 		return nil
 	default:
 	}
 	select {
-	case g.queue <- struct{}{}:
-		defer func() { <-g.queue }()
+	case t.queue <- struct{}{}:
+		defer func() { <-t.queue }()
 	default:
 		return ErrOverloaded
 	}
-	return g.wait(ctx)
+	return t.wait(ctx)
 }
 
-func (g *governor) wait(ctx context.Context) error {
-	timeout := time.NewTimer(g.maxWait)
+func (t turnstile) wait(ctx context.Context) error {
+	timeout := time.NewTimer(t.maxWait)
 	defer timeout.Stop()
 	select {
-	case g.slots <- struct{}{}:
+	case t.inside <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ErrUnavailable.because(context.Cause(ctx))
@@ -57,4 +90,4 @@ func (g *governor) wait(ctx context.Context) error {
 	}
 }
 
-func (g *governor) release() { <-g.slots }
+func (t turnstile) leave() { <-t.inside }

@@ -42,7 +42,7 @@ func TestGovernorBoundsFlood(t *testing.T) {
 		start := time.Now()
 		for range callers {
 			wg.Go(func() {
-				slot, err := h.acquire(t.Context())
+				slot, err := h.acquire(t.Context(), true)
 				switch {
 				case errors.Is(err, ErrOverloaded):
 					if asErr, _ := asError(err); asErr.RetryAfter <= 0 {
@@ -82,15 +82,15 @@ func TestGovernorBoundsFlood(t *testing.T) {
 
 func TestGovernorCancelledWaiterLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGovernor(1, 1, time.Minute)
-		if err := g.acquire(t.Context()); err != nil {
+		g := newTurnstile(1, 1, time.Minute)
+		if err := g.enter(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		waiter := make(chan error, 1)
-		go func() { waiter <- g.acquire(ctx) }()
+		go func() { waiter <- g.enter(ctx) }()
 		synctest.Wait()
-		if err := g.acquire(t.Context()); !errors.Is(err, ErrOverloaded) {
+		if err := g.enter(t.Context()); !errors.Is(err, ErrOverloaded) {
 			t.Fatalf("queue full: %v", err)
 		}
 		cancel()
@@ -98,27 +98,27 @@ func TestGovernorCancelledWaiterLeaves(t *testing.T) {
 			t.Errorf("cancelled waiter: %v", err)
 		}
 		next := make(chan error, 1)
-		go func() { next <- g.acquire(t.Context()) }()
+		go func() { next <- g.enter(t.Context()) }()
 		synctest.Wait()
-		g.release()
+		g.leave()
 		if err := <-next; err != nil {
 			t.Errorf("the place of the cancelled waiter was not freed: %v", err)
 		}
-		g.release()
-		if len(g.slots) != 0 || len(g.queue) != 0 {
-			t.Errorf("%d slots and %d places are still taken", len(g.slots), len(g.queue))
+		g.leave()
+		if len(g.inside) != 0 || len(g.queue) != 0 {
+			t.Errorf("%d slots and %d places are still taken", len(g.inside), len(g.queue))
 		}
 	})
 }
 
 func TestGovernorWaitIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGovernor(1, 1, 3*time.Second)
-		if err := g.acquire(t.Context()); err != nil {
+		g := newTurnstile(1, 1, 3*time.Second)
+		if err := g.enter(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		if err := g.acquire(t.Context()); !errors.Is(err, ErrOverloaded) {
+		if err := g.enter(t.Context()); !errors.Is(err, ErrOverloaded) {
 			t.Errorf("long wait: %v", err)
 		}
 		if waited := time.Since(start); waited != 3*time.Second {
@@ -132,49 +132,84 @@ func TestGovernorWaitIsBounded(t *testing.T) {
 
 func TestGovernorServesInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGovernor(1, 3, time.Minute)
-		if err := g.acquire(t.Context()); err != nil {
+		g := newTurnstile(1, 3, time.Minute)
+		if err := g.enter(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		served := make(chan int, 3)
 		for i := range 3 {
 			go func() {
-				if g.acquire(t.Context()) == nil {
+				if g.enter(t.Context()) == nil {
 					served <- i
 				}
 			}()
 			synctest.Wait()
 		}
 		for want := range 3 {
-			g.release()
+			g.leave()
 			if got := <-served; got != want {
 				t.Errorf("caller %d served, want %d", got, want)
 			}
 		}
-		g.release()
+		g.leave()
 	})
+}
+
+// Whatever strangers do, a device that logged in before finds a slot free, or
+// where there is one alone, is next.
+func TestKnownDevicesGetThroughAFlood(t *testing.T) {
+	for _, concurrent := range []int{1, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGovernor(concurrent, 50, time.Minute)
+			for range 200 {
+				go func() {
+					if g.acquire(t.Context(), false) == nil {
+						time.Sleep(time.Second) // a virtual second of hashing
+						g.release(false)
+					}
+				}()
+			}
+			synctest.Wait()
+			start := time.Now()
+			if err := g.acquire(t.Context(), true); err != nil {
+				t.Fatalf("%d slots: %v", concurrent, err)
+			}
+			waited, most := time.Since(start), time.Duration(0)
+			if concurrent == 1 {
+				most = time.Second
+			}
+			if waited > most {
+				t.Errorf("%d slots: waited %v behind strangers, want at most %v", concurrent, waited, most)
+			}
+			g.release(true)
+			time.Sleep(5 * time.Minute) // virtual: lets the rest finish
+			if n := len(g.slots.inside) + len(g.strangers.inside) + len(g.strangers.queue); n != 0 {
+				t.Errorf("%d slots: %d places are still taken", concurrent, n)
+			}
+		})
+	}
 }
 
 func TestSlotReleasedTwiceIsHarmless(t *testing.T) {
 	h := newTestHasher(t, cheap(func(c *PasswordConfig) { c.MaxConcurrent = 1 }))
-	slot, err := h.acquire(t.Context())
+	slot, err := h.acquire(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	slot.release()
 	slot.release()
-	if _, err := h.acquire(t.Context()); err != nil {
+	if _, err := h.acquire(t.Context(), false); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestNoQueueShedsAtOnce(t *testing.T) {
 	h := newTestHasher(t, cheap(func(c *PasswordConfig) { c.MaxConcurrent, c.MaxQueue = 1, -1 }))
-	slot, err := h.acquire(t.Context())
+	slot, err := h.acquire(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.acquire(t.Context()); !errors.Is(err, ErrOverloaded) {
+	if _, err := h.acquire(t.Context(), false); !errors.Is(err, ErrOverloaded) {
 		t.Errorf("second caller: %v", err)
 	}
 	slot.release()

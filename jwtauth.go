@@ -132,6 +132,10 @@ type Grant struct {
 	// RefreshToken gets the next pair. Empty where an access token was
 	// refreshed by an access token.
 	RefreshToken string
+	// DeviceToken marks this device as one that has logged in to the account,
+	// for [Client.DeviceToken] of later logins: it is then told from
+	// strangers when wrong passwords are counted. Empty at a refresh.
+	DeviceToken Secret
 	// TokenType is "Bearer".
 	TokenType string
 	// ExpiresAt is when the access token expires.

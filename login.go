@@ -98,10 +98,11 @@ func (a *Auth) authenticate(ctx context.Context, c Credentials) (User, error) {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return User{}, err
 	}
+	account := u.ID
 	if !known {
-		u = User{}
+		u, account = User{}, a.decoyID(text)
 	}
-	if err := a.checkCurrentPassword(ctx, u, c.Password); err != nil {
+	if err := a.checkCurrentPassword(ctx, u, account, c.Password); err != nil {
 		return u, err
 	}
 	if err := a.mayLogIn(u); err != nil {
@@ -128,17 +129,24 @@ func (a *Auth) findLogin(ctx context.Context, c Credentials, text string) (User,
 }
 
 // checkCurrentPassword computes the same hashes, whoever the user is: for the
-// zero user, and for an account without a password, they never fit.
-func (a *Auth) checkCurrentPassword(ctx context.Context, u User, password string) error {
-	slot, err := a.passwords.acquire(ctx)
+// zero user, and for an account without a password, they never fit. The try is
+// counted once a slot is held, so that one that is turned away costs nothing,
+// and before hashing, so that no two share the last one.
+func (a *Auth) checkCurrentPassword(ctx context.Context, u User, account, password string) error {
+	device := a.knownDevice(ctx, account)
+	slot, err := a.passwords.acquire(ctx, device != "")
 	if err != nil {
 		return err
 	}
 	defer slot.release()
+	t, err := a.countTry(ctx, account, device)
+	if err != nil {
+		return err
+	}
 	if !slot.verify(u.PasswordHash, password) {
 		return ErrInvalidCredentials
 	}
-	return nil
+	return t.succeeded(context.WithoutCancel(ctx))
 }
 
 // rehash brings a hash up to the configured parameters after the password has
@@ -211,8 +219,20 @@ func (a *Auth) grant(ctx context.Context, u User, s Session, now time.Time) (*Gr
 	if err != nil {
 		return nil, ErrUnavailable.because(err)
 	}
-	return &Grant{AccessToken: token, RefreshToken: refresh, TokenType: "Bearer",
+	return &Grant{AccessToken: token, RefreshToken: refresh, TokenType: "Bearer", DeviceToken: a.grantDevice(ctx, u, s, now),
 		ExpiresAt: c.ExpiresAt, TokenID: c.ID, User: u, Session: s}, nil
+}
+
+// grantDevice makes a device token at login. A device that has a good one keeps
+// it, and its budget with it; a refresh has no say.
+func (a *Auth) grantDevice(ctx context.Context, u User, s Session, now time.Time) Secret {
+	if s.Generation != 1 || a.cfg.Lockout.Disabled {
+		return ""
+	}
+	if a.knownDevice(ctx, u.ID) != "" {
+		return ClientFrom(ctx).DeviceToken
+	}
+	return Secret(a.deviceToken(u.ID, now))
 }
 
 // dropSession removes a session. That it is gone already is no error.

@@ -164,6 +164,7 @@ func (a *Auth) withClient(r *http.Request) *http.Request {
 	if _, ok := r.Context().Value(clientKey{}).(Client); ok {
 		return r
 	}
-	c := Client{IP: a.remoteIP(r), UserAgent: r.UserAgent(), DeviceID: r.Header.Get("X-Device-ID"), RequestID: uuid.NewString()}
+	c := Client{IP: a.remoteIP(r), UserAgent: r.UserAgent(), DeviceID: r.Header.Get("X-Device-ID"),
+		DeviceToken: a.deviceOf(r), RequestID: uuid.NewString()}
 	return r.WithContext(WithClient(r.Context(), c))
 }

@@ -172,24 +172,26 @@ func newHasher(cfg PasswordConfig) *hasher {
 // acquire and verify the caller may do what has to happen only if the
 // password is really going to be looked at, such as counting the attempt.
 type hashingSlot struct {
-	h    *hasher
-	held bool
+	h     *hasher
+	held  bool
+	known bool
 }
 
 // acquire waits for a slot: [ErrOverloaded] if the queue is full or the wait
-// too long, [ErrUnavailable] if ctx ends first.
-func (h *hasher) acquire(ctx context.Context) (*hashingSlot, error) {
-	if err := h.gov.acquire(ctx); err != nil {
+// too long, [ErrUnavailable] if ctx ends first. Known devices come before
+// strangers.
+func (h *hasher) acquire(ctx context.Context, known bool) (*hashingSlot, error) {
+	if err := h.gov.acquire(ctx, known); err != nil {
 		return nil, err
 	}
-	return &hashingSlot{h: h, held: true}, nil
+	return &hashingSlot{h: h, held: true, known: known}, nil
 }
 
 // release gives the slot back. Doing so twice is harmless.
 func (s *hashingSlot) release() {
 	if s.held {
 		s.held = false
-		s.h.gov.release()
+		s.h.gov.release(s.known)
 	}
 }
 
@@ -229,7 +231,7 @@ func (h *hasher) hash(ctx context.Context, password string) (Secret, error) {
 	if password == "" || len(password) > maxPassword {
 		return "", ErrWeakPassword
 	}
-	slot, err := h.acquire(ctx)
+	slot, err := h.acquire(ctx, true)
 	if err != nil {
 		return "", err
 	}

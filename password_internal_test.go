@@ -45,7 +45,7 @@ func mustHash(t testing.TB, h *hasher, password string) Secret {
 // verifyAs returns the answer of a check and how many hashes it computed.
 func verifyAs(t testing.TB, h *hasher, stored Secret, password string) (bool, uint64) {
 	t.Helper()
-	slot, err := h.acquire(t.Context())
+	slot, err := h.acquire(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -150,8 +150,17 @@ func (a *Auth) accountOrDecoy(ctx context.Context, login string) (u User, known 
 	} else if !errors.Is(err, ErrNotFound) {
 		return User{}, false, storeFault(err)
 	}
-	decoy := a.secrets.current.keyed("decoy", key)
-	return User{ID: "?" + encodeID(decoy[:16]), CredentialVersion: 1}, false, nil
+	return User{ID: a.decoyID(key), CredentialVersion: 1}, false, nil
+}
+
+// decoyID is the id of an account that nobody has, the same for each spelling
+// of a name. There are 65,536 of them: however many names a stranger invents,
+// what is kept for them is bounded, and two that share one are not known to.
+func (a *Auth) decoyID(login string) string {
+	if key, err := canonicalLogin(login); err == nil {
+		login = key
+	}
+	return "?" + encodeID(a.secrets.current.keyed("decoy", login)[:2])
 }
 
 // oneTimeSecret is what goes into a mail. Its text is empty where the hourly
@@ -246,7 +255,8 @@ func (PasswordReset) GoString() string { return redacted }
 // ResetPassword sets a new password. [ErrInvalidCode] is the answer to a wrong,
 // used, expired or replaced secret and to an unknown account. A password that
 // is too weak is refused without using the secret up. Afterwards every session
-// is over, the owner is told by mail, and nobody is logged in.
+// is over, the account is unlocked, the owner is told by mail, and nobody is
+// logged in.
 func (a *Auth) ResetPassword(ctx context.Context, r PasswordReset) error {
 	if err := a.checkReset(ctx, r); err != nil {
 		return err
@@ -265,7 +275,7 @@ func (a *Auth) ResetPassword(ctx context.Context, r PasswordReset) error {
 		return a.refused(ctx, Event{Name: EventReset, UserID: u.ID}, err)
 	}
 	a.mail(ctx, MailPasswordChanged, u, MailData{})
-	return nil
+	return a.unlock(ctx, u.ID)
 }
 
 // checkReset looks at what can be said without an account: whether a password

@@ -77,7 +77,7 @@ type reason string
 
 func (r reason) Error() string { return string(r) }
 
-// The reasons that [Reason] returns for [ErrInvalidToken].
+// The reasons that [Reason] returns.
 const (
 	ReasonMalformed   = "malformed"         // not three canonical base64url segments of strict JSON
 	ReasonHeader      = "header"            // a header member that is missing, unknown or wrong
@@ -92,10 +92,11 @@ const (
 	ReasonNotYetValid = "not yet valid"     // nbf or iat lie in the future
 	ReasonLifetime    = "lifetime too long" // longer than this verifier allows
 	ReasonRevoked     = "revoked"           // by token id, session or user
+	ReasonLocked      = "locked"            // too many wrong passwords, for ErrInvalidCredentials
 )
 
-// Reason returns why a token was refused, as one of the Reason… constants, or
-// "" if err is not about a token. It is meant for logs, and for protocols that
+// Reason returns why a token or a password was refused, as one of the Reason…
+// constants, or "" if err has no such reason. It is meant for logs, and for protocols that
 // must tell; a public answer is better off without it.
 func Reason(err error) string {
 	e, ok := asError(err)

@@ -318,6 +318,7 @@ type (
 		ExpiresIn    int64    `json:"expires_in"`
 		Expiration   string   `json:"expiration"`
 		RefreshToken string   `json:"refresh_token,omitempty"`
+		DeviceToken  string   `json:"device_token,omitempty"`
 		Refreshable  bool     `json:"refreshable"`
 		TokenID      string   `json:"jti"`
 		User         userBody `json:"user"`
@@ -389,7 +390,7 @@ func (a *Auth) viewGrant(g *Grant) grantBody {
 	return grantBody{
 		Token: g.AccessToken, TokenType: g.TokenType,
 		ExpiresIn:  max(0, seconds(g.ExpiresAt.Sub(a.now().Truncate(time.Second)))),
-		Expiration: isoTime(g.ExpiresAt), RefreshToken: g.RefreshToken,
+		Expiration: isoTime(g.ExpiresAt), RefreshToken: g.RefreshToken, DeviceToken: string(g.DeviceToken),
 		Refreshable: !a.cfg.Sessions.RefreshTokensOnly || g.RefreshToken != "",
 		TokenID:     g.TokenID, User: viewUser(g.User),
 	}

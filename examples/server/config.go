@@ -49,6 +49,9 @@ type file struct {
 		Reset    *rule `json:"reset"`
 		SSO      *rule `json:"sso"`
 	} `json:"limits"`
+	Lockout struct {
+		Disabled bool `json:"disabled"`
+	} `json:"lockout"`
 	Hash struct {
 		MemoryKiB int `json:"memory_kib"`
 		Time      int `json:"time"`
@@ -266,6 +269,7 @@ func (f file) apply(cfg *jwtauth.Config) error {
 		}
 	}
 	f.applyLimits(cfg)
+	cfg.Lockout.Disabled = f.Lockout.Disabled
 	f.applyAccess(cfg)
 	cfg.Recovery.URL = f.RecoveryURL
 	cfg.Verification = jwtauth.VerificationConfig{Required: f.VerifyEmail.Required, URL: f.VerifyEmail.URL}
