@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Registration is a request for a new account.
@@ -85,7 +86,13 @@ func (a *Auth) registerPrivately(ctx context.Context, r Registration, u User, er
 	}
 	// The name may be taken while the address is not: then there is nobody to tell.
 	if findErr == nil {
-		a.mail(ctx, MailTaken, owner, MailData{})
+		count, err := a.counters.Hit(ctx, "mail:taken:"+owner.ID, mailsPerHour, time.Hour, a.now())
+		if err != nil {
+			return storeFault(err)
+		}
+		if count.Admitted {
+			a.mail(ctx, MailTaken, owner, MailData{})
+		}
 	}
 	return a.record(ctx, Event{Name: EventRegister, UserID: owner.ID, Result: ResultRefused, Reason: Code(err)})
 }
@@ -294,12 +301,19 @@ func (a *Auth) Enable(ctx context.Context, userID string) error {
 }
 
 // DeleteUser removes an account and ends all of its sessions. Its name and
-// address are free again; its id is not given to anybody else.
+// address are free again; its id is not given to anybody else. [ErrNotFound] if
+// it is gone already; its tokens are refused then too, in case an earlier call
+// got no further.
 func (a *Auth) DeleteUser(ctx context.Context, userID string) error {
-	if err := a.users.DeleteUser(ctx, userID); err != nil {
+	gone := User{ID: userID, CredentialVersion: AllVersions}
+	err := a.users.DeleteUser(ctx, userID)
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return storeFault(err)
 	}
-	return a.endAll(ctx, User{ID: userID, CredentialVersion: AllVersions}, EventAccountDelete)
+	if endErr := a.endAll(ctx, gone, EventAccountDelete); endErr != nil {
+		return endErr
+	}
+	return storeFault(err)
 }
 
 // DeleteOwnAccount is [Auth.DeleteUser] for the user, after the checks that
@@ -310,7 +324,8 @@ func (a *Auth) DeleteOwnAccount(ctx context.Context, userID, password string) er
 		return a.refused(ctx, Event{Name: EventAccountDelete, UserID: userID}, ErrForbidden)
 	}
 	if a.cfg.Accounts.ReauthToDelete {
-		if err := a.reauthenticate(ctx, userID, password); err != nil {
+		err := a.reauthenticate(ctx, userID, password)
+		if err != nil && !errors.Is(err, ErrNotFound) { // who is gone has only tokens left to lose
 			return a.refused(ctx, Event{Name: EventAccountDelete, UserID: userID}, err)
 		}
 	}

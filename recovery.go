@@ -275,7 +275,10 @@ func (a *Auth) ResetPassword(ctx context.Context, r PasswordReset) error {
 		return a.refused(ctx, Event{Name: EventReset, UserID: u.ID}, err)
 	}
 	a.mail(ctx, MailPasswordChanged, u, MailData{})
-	return a.unlock(ctx, u.ID)
+	if err := a.unlock(ctx, u.ID); err != nil { // the password is set all the same
+		a.log.WarnContext(ctx, "account not unlocked after a reset", "user", u.ID, "error", err)
+	}
+	return nil
 }
 
 // checkReset looks at what can be said without an account: whether a password

@@ -47,3 +47,36 @@ func TestLimitHookMayLeaveTheRule(t *testing.T) {
 		t.Errorf("answered %d with a limit of %q", r.status, r.header.Get("X-Ratelimit-Limit"))
 	}
 }
+
+// A deletion whose revocation failed used to leave tokens that no later call
+// could end: the account was gone, and the next try stopped there.
+func TestDeletionCanBeCompleted(t *testing.T) {
+	for _, verb := range []string{"Revoke", "EndSessions", "Append"} {
+		t.Run(verb, func(t *testing.T) {
+			store := &brokenStore{MemoryStore: jwtauth.NewMemoryStore()}
+			a, _ := newAuth(t, func(cfg *jwtauth.Config) { cfg.Store, cfg.Accounts.ReauthToDelete = store, true })
+			g := register(t, a, "alice")
+			store.verb = verb
+			wantErr(t, "deletion during the fault", a.DeleteOwnAccount(bg, g.User.ID, testPassword), jwtauth.ErrUnavailable)
+			store.verb = ""
+			wantErr(t, "deletion again", a.DeleteOwnAccount(bg, g.User.ID, testPassword), jwtauth.ErrNotFound)
+			_, err := a.Verify(bg, g.AccessToken)
+			wantErr(t, "token of the deleted account", err, jwtauth.ErrInvalidToken)
+		})
+	}
+}
+
+// Registering again and again under somebody's address used to send a mail
+// each time.
+func TestNoteAboutARegistrationIsBounded(t *testing.T) {
+	a, _, box := newMailAuth(t, func(cfg *jwtauth.Config) { cfg.Registration.Private = true })
+	for range 20 {
+		if _, err := a.Register(bg, jwtauth.Registration{Username: "alice", Email: "alice@example.test", Password: testPassword}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	box.last(t, a, "")
+	if n := box.count(); n != 5 {
+		t.Errorf("%d mails, want 5 an hour", n)
+	}
+}
