@@ -1,0 +1,210 @@
+package jwtauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+)
+
+// ProtectRule says who may reach some of a host's own routes.
+type ProtectRule struct {
+	// Pattern is in the syntax of [http.ServeMux]: a path, also with
+	// wildcards, a trailing slash for all below it, and a method in front of
+	// it if the rule is for that one alone, such as "POST /articles/".
+	Pattern string
+	// Public lets everybody in. It excludes Roles.
+	Public bool
+	// Roles lets in who has at least one of them. Without Public and Roles,
+	// everybody who is logged in may come.
+	Roles []string
+}
+
+// verdict orders what a rule demands, the strictest highest.
+type verdict struct {
+	public bool
+	roles  []string
+}
+
+func (v verdict) strictness() int {
+	switch {
+	case v.public:
+		return 0
+	case len(v.roles) == 0:
+		return 1
+	}
+	return 2
+}
+
+// compiledRule has a mux of its own, so that the order of the rules decides and
+// not which pattern is more specific.
+type compiledRule struct {
+	mux     *http.ServeMux
+	verdict verdict
+}
+
+// Protect guards all of a host's routes at once, by ordered rules: the first one
+// whose pattern fits decides. A request that fits none must be logged in.
+//
+//	guarded, err := auth.Protect(
+//		jwtauth.ProtectRule{Pattern: "GET /articles/", Public: true},
+//		jwtauth.ProtectRule{Pattern: "/admin/", Roles: []string{"administrator"}},
+//	)
+//	http.ListenAndServe(addr, guarded(mux))
+//
+// Routers differ in what they make of doubled slashes, dots, escapes, case and
+// trailing slashes. A path that can be read in several ways gets the strictest
+// verdict of all of them, so that it can't reach a route by another name. To
+// guard single handlers, [Auth.Require] and [Auth.RequireRole] are simpler.
+func (a *Auth) Protect(rules ...ProtectRule) (func(http.Handler) http.Handler, error) {
+	compiled, err := compileRules(rules)
+	if err != nil {
+		return nil, err
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			v := judgeRequest(compiled, r)
+			switch {
+			case v.public:
+				a.Authenticate(next).ServeHTTP(w, r)
+			default:
+				a.RequireRole(v.roles...)(next).ServeHTTP(w, r)
+			}
+		})
+	}, nil
+}
+
+func compileRules(rules []ProtectRule) ([]compiledRule, error) {
+	var out []compiledRule
+	var errs []error
+	for i, rule := range rules {
+		mux, err := muxFor(rule.Pattern)
+		if err == nil && rule.Public && len(rule.Roles) > 0 {
+			err = errors.New("it is public and asks for roles")
+		}
+		if err == nil && len(rule.Roles) > 0 {
+			err = checkRoles(rule.Roles)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("jwtauth: Protect: rule %d (%q): %w", i, rule.Pattern, err))
+		}
+		out = append(out, compiledRule{mux, verdict{rule.Public, slices.Clone(rule.Roles)}})
+	}
+	return out, errors.Join(errs...)
+}
+
+// muxFor turns the panic of a bad pattern into an error.
+func muxFor(pattern string) (mux *http.ServeMux, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errors.New("not a pattern of http.ServeMux")
+		}
+	}()
+	mux = http.NewServeMux()
+	mux.Handle(pattern, http.NotFoundHandler())
+	return mux, nil
+}
+
+// judgeRequest returns the strictest verdict over all readings of a path.
+func judgeRequest(rules []compiledRule, r *http.Request) verdict {
+	var strictest verdict
+	for i, p := range readings(r) {
+		v := judgePath(rules, r, p)
+		switch {
+		case i == 0 || v.strictness() > strictest.strictness():
+			strictest = v
+		case v.strictness() == 2 && strictest.strictness() == 2 && !slices.Equal(v.roles, strictest.roles):
+			strictest.roles = intersect(strictest.roles, v.roles)
+		}
+	}
+	return strictest
+}
+
+// nobody is a role that no user can have: role names have no spaces.
+const nobody = "no role"
+
+// intersect returns the roles that satisfy both rules.
+func intersect(a, b []string) []string {
+	both := slices.DeleteFunc(slices.Clone(a), func(role string) bool { return !slices.Contains(b, role) })
+	if len(both) == 0 {
+		return []string{nobody}
+	}
+	return both
+}
+
+// readings returns the paths that a router could take a request for: as it is,
+// cleaned, decoded as often as it is encoded, in lower case, and with or without
+// a slash at its end.
+func readings(r *http.Request) []string {
+	var out []string
+	add := func(p string) {
+		if p == "" || p[0] != '/' {
+			p = "/" + p
+		}
+		if !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	for _, p := range []string{r.URL.Path, r.URL.EscapedPath(), strings.ReplaceAll(r.URL.Path, `\`, "/")} {
+		for range 3 {
+			clean := path.Clean("/" + p)
+			for _, spelling := range []string{p, clean, strings.ToLower(clean)} {
+				add(spelling)
+				add(strings.TrimSuffix(spelling, "/"))
+				add(strings.TrimSuffix(spelling, "/") + "/")
+			}
+			decoded := decodeOnce(p)
+			if decoded == p {
+				break
+			}
+			p = decoded
+		}
+	}
+	return out
+}
+
+// decodeOnce undoes percent encoding where it is one, and leaves the rest.
+func decodeOnce(p string) string {
+	var b strings.Builder
+	for i := 0; i < len(p); i++ {
+		if p[i] == '%' && i+2 < len(p) {
+			if c, ok := hexByte(p[i+1], p[i+2]); ok {
+				b.WriteByte(c)
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(p[i])
+	}
+	return b.String()
+}
+
+func hexByte(high, low byte) (byte, bool) {
+	h, l := strings.IndexByte(hexDigits, lower(high)), strings.IndexByte(hexDigits, lower(low))
+	return byte(h<<4 | l), h >= 0 && l >= 0
+}
+
+const hexDigits = "0123456789abcdef"
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// judgePath applies the rules in their order to one reading.
+func judgePath(rules []compiledRule, r *http.Request, p string) verdict {
+	probe := &http.Request{Method: r.Method, Host: r.Host, URL: r.URL.JoinPath()}
+	probe.URL.Path, probe.URL.RawPath = p, ""
+	for _, rule := range rules {
+		// A mux that would redirect to a cleaned path names its pattern as
+		// well; that path is another reading, judged for itself.
+		if _, pattern := rule.mux.Handler(probe); pattern != "" {
+			return rule.verdict
+		}
+	}
+	return verdict{} // logged in
+}
