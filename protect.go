@@ -102,10 +102,17 @@ func muxFor(pattern string) (mux *http.ServeMux, err error) {
 			err = errors.New("not a pattern of http.ServeMux")
 		}
 	}()
+	// A mux takes any word for a method. A rule whose method is never sent
+	// would guard nothing, without anybody noticing.
+	if method, _, given := strings.Cut(pattern, " "); given && !slices.Contains(methods, method) {
+		return nil, errors.New("its method is none of HTTP, or more than one")
+	}
 	mux = http.NewServeMux()
 	mux.Handle(pattern, http.NotFoundHandler())
 	return mux, nil
 }
+
+var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"}
 
 // judgeRequest returns the strictest verdict over all readings of a path.
 func judgeRequest(rules []compiledRule, r *http.Request) verdict {

@@ -96,7 +96,7 @@ func TestProtectMeetsBothRules(t *testing.T) {
 
 func TestProtectRefusesBadRules(t *testing.T) {
 	a, _ := newAuth(t)
-	for _, rule := range []jwtauth.ProtectRule{{}, {Pattern: "admin"}, {Pattern: "GET|POST /x"}, {Pattern: "/{a"},
+	for _, rule := range []jwtauth.ProtectRule{{}, {Pattern: "admin"}, {Pattern: "GET|POST /x"}, {Pattern: "get /x"}, {Pattern: "/{a"},
 		{Pattern: "/x", Public: true, Roles: []string{"a"}}, {Pattern: "/x", Roles: []string{"a b"}}} {
 		if _, err := a.Protect(rule); err == nil {
 			t.Errorf("accepted %+v", rule)
