@@ -121,6 +121,9 @@ func (a *Auth) createUser(ctx context.Context, r Registration) (User, error) {
 	if err := a.checkNewPassword(ctx, r.Password, u); err != nil {
 		return User{}, err
 	}
+	if err := a.beforeRegister(ctx, r); err != nil {
+		return User{}, err
+	}
 	if u.PasswordHash, err = a.passwords.hash(ctx, r.Password); err != nil {
 		return User{}, err
 	}

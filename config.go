@@ -1,7 +1,6 @@
 package jwtauth
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -157,18 +156,6 @@ type LimitConfig struct {
 	SSO Rule
 	// Limiter counts. Default: a [MemoryLimiter] of this Auth alone.
 	Limiter Limiter
-}
-
-// Hooks are optional functions of the host. Each is called on the request path
-// and should be quick; a panic in one is contained and counts as its error.
-type Hooks struct {
-	// Claims adds claims to an access token. Names follow [ValidClaimName];
-	// the registered ones and those of this package are refused. An error
-	// refuses the token: nobody is logged in.
-	Claims func(ctx context.Context, u User, s Session) (map[string]any, error)
-	// Limit may replace the rule of a limited route for one request; the zero
-	// Rule leaves it as it is. name is that of the route, for example "login".
-	Limit func(ctx context.Context, name string, rule Rule) Rule
 }
 
 const (

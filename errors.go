@@ -23,7 +23,8 @@ type Error struct {
 	// does not help.
 	RetryAfter time.Duration
 
-	cause error
+	cause   error
+	refusal bool // by a hook of the host
 }
 
 // Error returns the message, followed by the cause where there is one.

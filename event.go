@@ -86,6 +86,7 @@ func (a *Auth) record(ctx context.Context, e Event) error {
 		a.log.ErrorContext(ctx, "event not recorded", "event", e.Name, "error", err)
 		return ErrUnavailable.because(err)
 	}
+	a.notify(ctx, e)
 	return nil
 }
 

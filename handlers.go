@@ -278,7 +278,7 @@ func (c *call) granted(g *Grant, err error) (any, error) {
 		return nil, err
 	}
 	c.auth.setCookies(c.w, g)
-	return c.auth.viewGrant(g), nil
+	return c.auth.viewGrant(c.r.Context(), g)
 }
 
 func (c *call) validate() (any, error) {
@@ -363,13 +363,20 @@ func (c *call) register() (any, error) {
 	if g.User.ID == "" { // private registration
 		return messageBody{"Registration received."}, nil
 	}
-	body := registerBody{UserID: jsonID(g.User.ID), User: viewUser(g.User)}
+	return c.registered(g)
+}
+
+func (c *call) registered(g *Grant) (any, error) {
+	user, err := c.auth.viewUser(c.r.Context(), g.User)
+	if err != nil {
+		return nil, err
+	}
+	body := registerBody{UserID: jsonID(g.User.ID), User: user}
 	if g.AccessToken != "" { // else the address is to be confirmed first
 		c.auth.setCookies(c.w, g)
-		tokens := c.auth.viewGrant(g)
-		body.TokenResponse = &tokens
+		body.TokenResponse, err = c.auth.viewGrant(c.r.Context(), g)
 	}
-	return body, nil
+	return body, err
 }
 
 // profile reads the profile fields. What is yes or no may be a JSON boolean or
@@ -415,7 +422,7 @@ func (c *call) me() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return viewUser(u), nil
+	return c.auth.viewUser(c.r.Context(), u)
 }
 
 func (c *call) deleteMe() (any, error) {

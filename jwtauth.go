@@ -199,9 +199,7 @@ func (a *Auth) extraClaims(ctx context.Context, u User, s Session) (extra map[st
 			err = fmt.Errorf("claims hook panicked: %v", p)
 		}
 	}()
-	u = u.Clone()
-	u.PasswordHash = ""
-	extra, err = a.cfg.Hooks.Claims(ctx, u, s)
+	extra, err = a.cfg.Hooks.Claims(ctx, forHooks(u), s)
 	if err != nil {
 		return nil, fmt.Errorf("claims hook: %w", err)
 	}

@@ -173,6 +173,9 @@ func (a *Auth) rehash(ctx context.Context, u User, password string) User {
 // openSession makes the session, its tokens and the record, in that order. If
 // the record fails the session is taken back.
 func (a *Auth) openSession(ctx context.Context, event string, u User) (*Grant, error) {
+	if err := a.beforeLogin(ctx, u); err != nil {
+		return nil, a.refused(ctx, Event{Name: event, UserID: u.ID}, err)
+	}
 	now := a.now()
 	s := a.newSession(ctx, u, now)
 	g, err := a.grant(ctx, u, s, now)

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -67,10 +68,13 @@ var statuses = map[string]int{
 }
 
 // Status returns the HTTP status of any error: 200 for nil, that of its [Code],
-// and 500 for an error that is none of ours.
+// 403 for one made with [Refuse], and 500 for an error that is none of ours.
 func Status(err error) int {
 	if err == nil {
 		return http.StatusOK
+	}
+	if e, ok := asError(err); ok && e.refusal {
+		return http.StatusForbidden
 	}
 	if status, ok := statuses[Code(err)]; ok {
 		return status
@@ -266,10 +270,10 @@ type errorData struct {
 // writeError answers with an error. Only what [Error] declares public leaves.
 func writeError(w http.ResponseWriter, err error) {
 	e, ok := asError(err)
-	if !ok || statuses[e.Code] == 0 {
+	if !ok || Status(e) == http.StatusInternalServerError {
 		e = errInternal
 	}
-	status := statuses[e.Code]
+	status := Status(e)
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", challenge(e))
 	}
@@ -313,20 +317,20 @@ type (
 		Roles       []string `json:"roles"`
 	}
 	grantBody struct {
-		Token        string   `json:"token"`
-		TokenType    string   `json:"token_type"`
-		ExpiresIn    int64    `json:"expires_in"`
-		Expiration   string   `json:"expiration"`
-		RefreshToken string   `json:"refresh_token,omitempty"`
-		DeviceToken  string   `json:"device_token,omitempty"`
-		Refreshable  bool     `json:"refreshable"`
-		TokenID      string   `json:"jti"`
-		User         userBody `json:"user"`
+		Token        string          `json:"token"`
+		TokenType    string          `json:"token_type"`
+		ExpiresIn    int64           `json:"expires_in"`
+		Expiration   string          `json:"expiration"`
+		RefreshToken string          `json:"refresh_token,omitempty"`
+		DeviceToken  string          `json:"device_token,omitempty"`
+		Refreshable  bool            `json:"refreshable"`
+		TokenID      string          `json:"jti"`
+		User         json.RawMessage `json:"user"`
 	}
 	registerBody struct {
-		UserID        jsonID     `json:"user_id"`
-		User          userBody   `json:"user"`
-		TokenResponse *grantBody `json:"token_response,omitempty"`
+		UserID        jsonID          `json:"user_id"`
+		User          json.RawMessage `json:"user"`
+		TokenResponse json.RawMessage `json:"token_response,omitempty"`
 	}
 	validBody struct {
 		Valid bool      `json:"valid"`
@@ -378,22 +382,36 @@ func (id jsonID) MarshalJSON() ([]byte, error) {
 	return json.Marshal(string(id))
 }
 
-func viewUser(u User) userBody {
+func (a *Auth) viewUser(ctx context.Context, u User) (json.RawMessage, error) {
 	roles := u.Roles
 	if roles == nil {
 		roles = []string{}
 	}
-	return userBody{jsonID(u.ID), u.Login, u.Email, u.DisplayName, roles}
+	var filter func(context.Context) map[string]any
+	if hook := a.cfg.Hooks.UserView; hook != nil {
+		filter = func(ctx context.Context) map[string]any { return hook(ctx, forHooks(u)) }
+	}
+	return a.extend(ctx, userBody{jsonID(u.ID), u.Login, u.Email, u.DisplayName, roles}, filter)
 }
 
-func (a *Auth) viewGrant(g *Grant) grantBody {
-	return grantBody{
+func (a *Auth) viewGrant(ctx context.Context, g *Grant) (json.RawMessage, error) {
+	user, err := a.viewUser(ctx, g.User)
+	if err != nil {
+		return nil, err
+	}
+	var filter func(context.Context) map[string]any
+	if hook := a.cfg.Hooks.LoginResponse; hook != nil {
+		shown := *g
+		shown.User = forHooks(g.User)
+		filter = func(ctx context.Context) map[string]any { return hook(ctx, shown) }
+	}
+	return a.extend(ctx, grantBody{
 		Token: g.AccessToken, TokenType: g.TokenType,
 		ExpiresIn:  max(0, seconds(g.ExpiresAt.Sub(a.now().Truncate(time.Second)))),
 		Expiration: isoTime(g.ExpiresAt), RefreshToken: g.RefreshToken, DeviceToken: string(g.DeviceToken),
 		Refreshable: !a.cfg.Sessions.RefreshTokensOnly || g.RefreshToken != "",
-		TokenID:     g.TokenID, User: viewUser(g.User),
-	}
+		TokenID:     g.TokenID, User: user,
+	}, filter)
 }
 
 func viewSession(s Session, current string) sessionBody {
