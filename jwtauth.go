@@ -96,19 +96,34 @@ func New(cfg Config) (*Auth, error) {
 	}
 	a.access, _ = newAccess(cfg.Access) // validate has reported what is wrong
 	a.proxies, _ = newProxies(cfg.Proxies)
-	for _, i := range a.access.weakCodes() {
-		cfg.Logger.Warn("a code is short enough to be guessed: 16 random bytes are advised", "code", fmt.Sprintf("Access.Codes[%d]", i))
+	a.outbox = newOutbox(cfg.Mail, cfg.Logger, a.mailFailed)
+	if err := a.checkRules(); err != nil {
+		return nil, err
 	}
-	for name := range cfg.Access.Endpoints {
+	a.warn()
+	return a, nil
+}
+
+// checkRules refuses rules for endpoints that don't exist: a slip of the pen
+// would leave the one that was meant open.
+func (a *Auth) checkRules() error {
+	var errs []error
+	for name := range a.cfg.Access.Endpoints {
 		if !slices.ContainsFunc(a.endpoints(), func(e endpoint) bool { return e.name == name }) {
-			return nil, fmt.Errorf("jwtauth: Config.Access.Endpoints[%q]: there is no such endpoint", name)
+			errs = append(errs, fmt.Errorf("jwtauth: Config.Access.Endpoints[%q]: there is no such endpoint", name))
 		}
 	}
-	a.outbox = newOutbox(cfg.Mail, cfg.Logger, a.mailFailed)
-	if cfg.Mail.Mailer == nil {
-		cfg.Logger.Warn("no mailer: mails about passwords and addresses are dropped")
+	return errors.Join(errs...)
+}
+
+// warn says what is allowed and still unlikely to be meant.
+func (a *Auth) warn() {
+	for _, i := range a.access.weakCodes() {
+		a.log.Warn("a code is short enough to be guessed: 16 random bytes are advised", "code", fmt.Sprintf("Access.Codes[%d]", i))
 	}
-	return a, nil
+	if a.cfg.Mail.Mailer == nil {
+		a.log.Warn("no mailer: mails about passwords and addresses are dropped")
+	}
 }
 
 // orNegative undoes orNone, for a config that is given on.

@@ -86,35 +86,62 @@ func (cfg SSOConfig) withDefaults(audience []string) SSOConfig {
 
 func (cfg Config) validateSSO() error {
 	var errs []error
-	seen := map[string]string{"secret\x00" + string(cfg.Secret): "Config.Secret"}
+	keys := map[string]string{}
+	secrets := map[string]string{string(cfg.Secret): "Config.Secret"}
 	for i, s := range cfg.SSO.Sites {
 		name := fmt.Sprintf("Config.SSO.Sites[%d]", i)
-		add := func(bad bool, what string) {
-			if bad {
-				errs = append(errs, errors.New("jwtauth: "+name+what))
+		for _, err := range []error{s.validate(), cfg.validateSiteSecrets(s, name, secrets), unique("its Key", s.Key, name, keys)} {
+			if err != nil {
+				errs = append(errs, fmt.Errorf("jwtauth: %s: %w", name, err))
 			}
 		}
-		add(!ValidClaimName(s.Key) || len(s.Key) > 64, ".Key must be 1 to 64 letters, digits or _ - . : /")
-		add(!plainText(s.Issuer), ".Issuer is required")
-		add((s.Keys == nil) == (s.JWKS == nil), " needs Keys or JWKS, and not both")
-		add(len(s.Roles) > 0 && checkRoles(slices.Sorted(maps.Values(s.Roles))) != nil && checkRoles(slices.Compact(slices.Sorted(maps.Values(s.Roles)))) != nil,
-			".Roles has a role with a name that is not allowed")
-		for _, secret := range append([][]byte{s.Secret}, optional(s.OldSecret)...) {
-			if err := checkSecret(secret); err != nil {
-				errs = append(errs, fmt.Errorf("jwtauth: %s.Secret: %w", name, err))
-				continue
-			}
-			add(cfg.Keys != nil && cfg.Keys.holdsSecret(secret), ".Secret must not be a signing key")
-			if other, twice := seen["secret\x00"+string(secret)]; twice {
-				add(true, ".Secret is the same as that of "+other)
-			}
-			seen["secret\x00"+string(secret)] = name
-		}
-		other, twice := seen["key\x00"+s.Key]
-		add(twice, ".Key is the same as that of "+other)
-		seen["key\x00"+s.Key] = name
 	}
 	return errors.Join(errs...)
+}
+
+// validate checks what a site can be wrong in by itself.
+func (s SSOSite) validate() error {
+	var errs []error
+	wrong := func(is bool, what string) {
+		if is {
+			errs = append(errs, errors.New(what))
+		}
+	}
+	wrong(!ValidClaimName(s.Key) || len(s.Key) > 64, "Key must be 1 to 64 letters, digits or _ - . : /")
+	wrong(!plainText(s.Issuer), "Issuer is required")
+	wrong((s.Keys == nil) == (s.JWKS == nil), "Keys or JWKS is required, and not both")
+	for _, role := range s.Roles {
+		wrong(checkRoles([]string{role}) != nil, "Roles has a role with a name that is not allowed")
+	}
+	return errors.Join(errs...)
+}
+
+// validateSiteSecrets checks a site's secrets, each of which is for one purpose
+// and known to one site.
+func (cfg Config) validateSiteSecrets(s SSOSite, site string, seen map[string]string) error {
+	var errs []error
+	for _, secret := range append([][]byte{s.Secret}, optional(s.OldSecret)...) {
+		err := checkSecret(secret)
+		if err == nil && cfg.Keys != nil && cfg.Keys.holdsSecret(secret) {
+			err = errors.New("is a signing key as well")
+		}
+		if err == nil {
+			err = unique("it", string(secret), site, seen)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("Secret %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unique reports a value that was seen before, and by whom.
+func unique(what, value, owner string, seen map[string]string) error {
+	if other, twice := seen[value]; twice {
+		return fmt.Errorf("%s is the same as that of %s", what, other)
+	}
+	seen[value] = owner
+	return nil
 }
 
 func optional(secret []byte) [][]byte {
