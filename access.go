@@ -15,7 +15,9 @@ import (
 // AccessConfig says who may use which endpoint.
 type AccessConfig struct {
 	// Endpoints has a rule for each endpoint that is not open as it comes, by
-	// the name of its [Route], for example "register".
+	// the name of its [Route], for example "register". A rule for "autologin"
+	// covers its confirmation as well. The routes "token" and "login" do the
+	// same and have a rule each.
 	Endpoints map[string]AccessRule
 	// Codes are accepted where a rule asks for a code.
 	Codes []AuthCode

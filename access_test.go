@@ -163,3 +163,13 @@ func TestLimitsBehindAProxy(t *testing.T) {
 		t.Errorf("a client that is no proxy chose its own address: %d", got)
 	}
 }
+
+// The page of auto-login and what it posts can't be restricted apart.
+func TestAutoLoginIsRestrictedAsOne(t *testing.T) {
+	a, _ := newAuth(t, cookies, restrict("autologin", jwtauth.AccessRule{Off: true}))
+	token := must(a.AutoLoginToken(bg, register(t, a, "alice").User.ID))(t)
+	wantError(t, send(t, a.Handler(), request{method: "GET", path: "/autologin?JWT=" + token}), 404, "rest_no_route")
+	r := send(t, a.Handler(), request{method: "POST", path: "/autologin", body: "JWT=" + token,
+		header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}})
+	wantError(t, r, 404, "rest_no_route")
+}

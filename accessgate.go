@@ -21,7 +21,7 @@ func (a *Auth) remoteIP(r *http.Request) netip.Addr {
 // looks like what does not exist; a refused address learns nothing about the
 // list.
 func (c *call) admit(e endpoint) error {
-	rule, restricted := c.auth.access.rules[e.name]
+	rule, restricted := c.auth.access.rules[ruleName(e)]
 	switch {
 	case !restricted:
 		return nil
@@ -53,7 +53,7 @@ func (c *call) checkCode(e endpoint) error {
 	if err := c.in.err(); err != nil {
 		return err
 	}
-	code, ok := c.auth.access.code(e.name, given, c.auth.now())
+	code, ok := c.auth.access.code(ruleName(e), given, c.auth.now())
 	if !ok {
 		if err := c.auth.limit(c.r.Context(), c.w.Header(), "code", sourceKey(c.r), codeRule); err != nil {
 			return err

@@ -78,9 +78,9 @@ func (a *Auth) endpoints() []endpoint {
 	}, a.recoveryEndpoints(), a.autoLoginEndpoints())
 }
 
-// Handler returns the native API as one handler, with [Auth.CORS] around it. Mount it below a prefix with
-// [http.StripPrefix]. Unknown paths are 404, other methods 405 with Allow, both
-// in the JSON of every error.
+// Handler returns the native API as one handler, with [Auth.CORS] around it.
+// Mount it below a prefix with [http.StripPrefix]. Unknown paths are 404, other
+// methods 405 with Allow, both in the JSON of every error.
 func (a *Auth) Handler() http.Handler {
 	mux := http.NewServeMux()
 	allowed := map[string][]string{}
@@ -141,7 +141,7 @@ func (a *Auth) serve(e endpoint) http.Handler {
 }
 
 func (c *call) answer(e endpoint) (any, error) {
-	in, readErr := readInput(c.w, c.r, e.name == "autologin-confirm")
+	in, readErr := readInput(c.w, c.r, e.name == confirmName)
 	c.in = in
 	if e.key != nil {
 		if err := c.auth.limit(c.r.Context(), c.w.Header(), limitName(e), e.key(c), e.rule); err != nil {
@@ -164,10 +164,18 @@ func (c *call) answer(e endpoint) (any, error) {
 
 // limitName lets routes that serve one purpose share one bucket.
 func limitName(e endpoint) string {
-	switch e.name {
-	case "token":
+	if e.name == "token" {
 		return "login"
-	case "autologin-confirm":
+	}
+	return ruleName(e)
+}
+
+const confirmName = "autologin-confirm"
+
+// ruleName is the name under which an endpoint is restricted: the page of
+// auto-login and what it posts are one.
+func ruleName(e endpoint) string {
+	if e.name == confirmName {
 		return "autologin"
 	}
 	return e.name

@@ -109,7 +109,7 @@ func New(cfg Config) (*Auth, error) {
 func (a *Auth) checkRules() error {
 	var errs []error
 	for name := range a.cfg.Access.Endpoints {
-		if !slices.ContainsFunc(a.endpoints(), func(e endpoint) bool { return e.name == name }) {
+		if !slices.ContainsFunc(a.endpoints(), func(e endpoint) bool { return ruleName(e) == name }) {
 			errs = append(errs, fmt.Errorf("jwtauth: Config.Access.Endpoints[%q]: there is no such endpoint", name))
 		}
 	}

@@ -28,7 +28,7 @@ func (a *Auth) autoLoginEndpoints() []endpoint {
 	l := a.cfg.Limits
 	return []endpoint{
 		{"autologin", "GET", "/autologin", l.SSO, bySource, (*call).autoLoginPage},
-		{"autologin-confirm", "POST", "/autologin", l.SSO, bySource, (*call).autoLogin},
+		{confirmName, "POST", "/autologin", l.SSO, bySource, (*call).autoLogin},
 	}
 }
 
