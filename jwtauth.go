@@ -17,6 +17,13 @@
 // [Auth.Refresh] and [Auth.Revoke] instead. A service that only checks tokens
 // which another one issues uses a [Verifier] alone.
 //
+// Further on there are forgotten passwords and mail ([Auth.ForgotPassword],
+// [MailConfig]), users of other sites ([SSOConfig]), links that log in
+// ([Auth.AutoLoginToken]), cookies and other origins ([CookieConfig],
+// [CORSConfig]), rules for endpoints and for a host's own routes
+// ([AccessConfig], [Auth.Protect]), and functions of the host ([Hooks]). What
+// is not configured is off, or safe.
+//
 // # What is kept
 //
 // A [Store] keeps users and sessions, what is revoked, one-time codes, counters

@@ -215,7 +215,7 @@ func parseHeader(data []byte) (header, error) {
 		if !ok || !plainText(s) {
 			return header{}, invalidToken(ReasonHeader)
 		}
-		switch m.Name {
+		switch m.Name() {
 		case "alg":
 			h.alg = s
 		case "kid":
@@ -258,7 +258,7 @@ func parseClaims(payload []byte) (Claims, error) {
 // set stores one claim, and reports false if its value has not the type that
 // its name demands. Names that are not ours are left in the raw claims.
 func (c *Claims) set(m strictjson.Member) (ok bool) {
-	switch m.Name {
+	switch m.Name() {
 	case "iss":
 		c.Issuer, ok = text(m.Value)
 	case "sub":

@@ -39,9 +39,13 @@ type Value struct {
 
 // Member is one name and its value.
 type Member struct {
-	Name  string
+	name  []byte
 	Value Value
 }
+
+// Name returns the name, unescaped. In a switch or a comparison it does not
+// allocate.
+func (m Member) Name() string { return string(m.name) }
 
 // Members are the members of an object, in their order.
 type Members []Member
@@ -66,7 +70,8 @@ var (
 // Parse reads data as one object and appends its members to dst, which may be
 // nil. The members refer to data, which must not change while they are in use.
 func Parse(data []byte, lim Limits, dst Members) (Members, error) {
-	s := scanner{data: data, lim: lim}
+	var names [12][]byte // what tokens and requests usually have
+	s := scanner{data: data, lim: lim, names: names[:0]}
 	s.space()
 	if !s.is('{') {
 		return dst, ErrSyntax
@@ -86,7 +91,7 @@ func Parse(data []byte, lim Limits, dst Members) (Members, error) {
 // answer is Missing if there is none.
 func (m Members) Get(name string) Value {
 	for i := range m {
-		if m[i].Name == name {
+		if string(m[i].name) == name {
 			return m[i].Value
 		}
 	}
@@ -185,7 +190,7 @@ func (s *scanner) object(depth int, dst Members, keep bool) (Members, error) {
 			return dst, err
 		}
 		if keep {
-			dst = append(dst, Member{string(name), value})
+			dst = append(dst, Member{name, value})
 		}
 		if err := s.next('}'); err != nil {
 			return dst, err

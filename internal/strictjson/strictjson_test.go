@@ -137,25 +137,25 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%d members, encoding/json has %d", len(m), len(twin))
 		}
 		for _, member := range m {
-			compare(t, member, twin[member.Name])
+			compare(t, member, twin[member.Name()])
 		}
 	})
 }
 
 func compare(t *testing.T, m strictjson.Member, twin json.RawMessage) {
 	if string(m.Value.Raw()) != string(twin) {
-		t.Fatalf("%q = %q, encoding/json has %q", m.Name, m.Value.Raw(), twin)
+		t.Fatalf("%q = %q, encoding/json has %q", m.Name(), m.Value.Raw(), twin)
 	}
 	if s, ok := m.Value.String(); ok {
 		var want string
 		if err := json.Unmarshal(twin, &want); err != nil || s != want {
-			t.Fatalf("%q = %q, encoding/json has %q, %v", m.Name, s, want, err)
+			t.Fatalf("%q = %q, encoding/json has %q, %v", m.Name(), s, want, err)
 		}
 	}
 	if l, ok := m.Value.Strings(); ok {
 		var want []string
 		if err := json.Unmarshal(twin, &want); err != nil || strings.Join(l, "\x00") != strings.Join(want, "\x00") {
-			t.Fatalf("%q = %q, encoding/json has %q, %v", m.Name, l, want, err)
+			t.Fatalf("%q = %q, encoding/json has %q, %v", m.Name(), l, want, err)
 		}
 	}
 }
