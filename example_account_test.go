@@ -4,23 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"log/slog"
 
 	"github.com/go-jwtauth/jwtauth"
 )
 
 // mailingAuth is an Auth that mails into a variable.
 func mailingAuth(issuer string, box *postbox, change func(*jwtauth.Config)) *jwtauth.Auth {
-	key, err := jwtauth.GenerateKey("ES256")
-	if err != nil {
-		log.Fatal(err)
-	}
-	keys, err := jwtauth.NewKeySet(key)
-	if err != nil {
-		log.Fatal(err)
-	}
-	cfg := jwtauth.Config{Issuer: issuer, Keys: keys, Secret: []byte("7b1e4d80c2a95f36e0418bd7f25a9c63"), Store: jwtauth.NewMemoryStore(),
-		Logger: slog.New(slog.DiscardHandler), Mail: jwtauth.MailConfig{Mailer: box}}
+	cfg := exampleConfig()
+	cfg.Issuer, cfg.Mail.Mailer = issuer, box
 	if change != nil {
 		change(&cfg)
 	}
@@ -61,14 +52,7 @@ func ExampleAuth_ForgotPassword() {
 func ExampleAuth_ExchangeSSO() {
 	ctx := context.Background()
 	shared := []byte("a4c1f27e90b35d6688e10fd2c7395ab4") // both sites know it
-	key, err := jwtauth.GenerateKey("ES256")
-	if err != nil {
-		log.Fatal(err)
-	}
-	keys, err := jwtauth.NewKeySet(key)
-	if err != nil {
-		log.Fatal(err)
-	}
+	keys := exampleConfig().Keys
 	a := mailingAuth("https://a.example.com", &postbox{}, func(cfg *jwtauth.Config) { cfg.Keys = keys })
 	b := mailingAuth("https://b.example.com", &postbox{}, func(cfg *jwtauth.Config) {
 		cfg.SSO.Sites = []jwtauth.SSOSite{{Key: "site-a", Secret: shared, Issuer: "https://a.example.com", Keys: keys, Create: true}}
