@@ -319,7 +319,7 @@ func (a *Auth) consumeCode(ctx context.Context, purpose string, u User, token, d
 			return OneTimeCode{}, ErrInvalidCode
 		}
 	}
-	code, err := a.codes.ConsumeCode(ctx, codeKey(purpose, u.ID), a.hashCode(a.secrets.current, purpose, u, token+digits), now)
+	code, err := a.consumeHash(ctx, purpose, u, token+digits, now)
 	switch {
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict):
 		return OneTimeCode{}, ErrInvalidCode
@@ -329,6 +329,21 @@ func (a *Auth) consumeCode(ctx context.Context, purpose string, u User, token, d
 		return OneTimeCode{}, ErrInvalidCode
 	}
 	return code, nil
+}
+
+// consumeHash compares under the current secret, and while it takes over from
+// older ones under those too: the mail may have been sent before. Each
+// comparison is an attempt, so a short code bears fewer tries meanwhile.
+func (a *Auth) consumeHash(ctx context.Context, purpose string, u User, text string, now time.Time) (OneTimeCode, error) {
+	key := codeKey(purpose, u.ID)
+	code, err := a.codes.ConsumeCode(ctx, key, a.hashCode(a.secrets.current, purpose, u, text), now)
+	for _, old := range a.secrets.old {
+		if !errors.Is(err, ErrConflict) {
+			break
+		}
+		code, err = a.codes.ConsumeCode(ctx, key, a.hashCode(old, purpose, u, text), now)
+	}
+	return code, err
 }
 
 // validDigits accepts exactly six ASCII digits; leading zeros count.

@@ -654,3 +654,27 @@ func TestNewSaysThatMailIsDropped(t *testing.T) {
 		t.Errorf("log reads %q", logs.String())
 	}
 }
+
+// A mail that was sent before the secret changed is good until it expires.
+func TestMailedSecretsSurviveANewSecret(t *testing.T) {
+	for _, delivery := range []jwtauth.Delivery{jwtauth.DeliveryLink, jwtauth.DeliveryCode} {
+		t.Run(string(delivery), func(t *testing.T) {
+			store := jwtauth.NewMemoryStore()
+			before, _, box := newMailAuth(t, func(cfg *jwtauth.Config) { cfg.Store = store })
+			register(t, before, "alice")
+			secret := forget(t, before, box, "alice", delivery)
+			after, _, _ := newMailAuth(t, func(cfg *jwtauth.Config) {
+				cfg.Store, cfg.Secret, cfg.OldSecrets = store, []byte("7b1e4d80c2a95f36e0418bd7f25a9c63"), [][]byte{testSecret}
+			})
+			r := jwtauth.PasswordReset{Login: "alice", Password: newPassword, Token: secret}
+			if delivery == jwtauth.DeliveryCode {
+				r.Token, r.Code = "", secret
+				wantErr(t, "wrong code", reset(after, "alice", "", otherCode(secret)), jwtauth.ErrInvalidCode)
+			}
+			if err := after.ResetPassword(bg, r); err != nil {
+				t.Errorf("under the new secret: %v", err)
+			}
+			wantErr(t, "again", after.ResetPassword(bg, r), jwtauth.ErrInvalidCode)
+		})
+	}
+}

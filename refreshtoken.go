@@ -41,6 +41,7 @@ type secretKeys struct {
 // secrets holds the current secret and the ones that are still accepted.
 type secrets struct {
 	current secretKeys
+	old     []secretKeys
 	byID    map[string]secretKeys
 }
 
@@ -50,6 +51,8 @@ func newSecrets(current []byte, old [][]byte) (secrets, error) {
 		k := deriveKeys(raw)
 		if i == 0 {
 			s.current = k
+		} else {
+			s.old = append(s.old, k)
 		}
 		if _, twice := s.byID[k.id]; twice {
 			return secrets{}, errors.New("jwtauth: Config.OldSecrets repeats a secret")
