@@ -264,7 +264,7 @@ func TestHangingServerEndsWithTheContext(t *testing.T) {
 }
 
 func TestHeadersCannotBeAdded(t *testing.T) {
-	_, cfg := serve(t, false, false)
+	b, cfg := serve(t, false, false)
 	m, err := smtpmail.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -272,10 +272,34 @@ func TestHeadersCannotBeAdded(t *testing.T) {
 	for _, bad := range []jwtauth.Message{
 		{To: "a@example.test\r\nBcc: x@evil.test", Subject: "x"}, {To: "a@example.test", Subject: "x\r\nBcc: x@evil.test"},
 		{To: "a@example.test, x@evil.test", Subject: "x"}, {To: "", Subject: "x"}, {To: "nobody", Subject: "x"},
+		{To: "a@example.test\x00", Subject: "x"}, {To: "a@example.test", Subject: "x\x1b[2J"}, {To: "a@example.test", Subject: "x\u2028y"},
+		{To: "Anna <a@example.test>", Subject: "x"}, {To: "a@example.test (comment)", Subject: "x"}, {To: "<a@example.test>", Subject: "x"},
 	} {
 		if err := m.Send(t.Context(), bad); err == nil {
 			t.Errorf("sent to %q with %q", bad.To, bad.Subject)
 		}
+	}
+	if len(b.mails) > 0 {
+		t.Errorf("%d mails arrived", len(b.mails))
+	}
+}
+
+func TestMailWithoutHTML(t *testing.T) {
+	b, cfg := serve(t, false, false)
+	if err := mailerFor(t, cfg).Send(t.Context(), jwtauth.Message{To: "zoe@example.test", Subject: "x", Text: "äöü"}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := netmail.ReadMessage(bytes.NewReader(b.last(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
+	if media := m.Header.Get("Content-Type"); err != nil || media != "text/plain; charset=UTF-8" || strings.TrimSpace(string(body)) != "äöü" {
+		t.Errorf("%s: %q, %v", media, body, err)
+	}
+	// Its own host name is nobody's business.
+	if id := m.Header.Get("Message-ID"); !strings.HasSuffix(id, "@example.test>") {
+		t.Errorf("the Message-ID is %s", id)
 	}
 }
 
@@ -283,6 +307,8 @@ func TestConfigRefused(t *testing.T) {
 	for _, cfg := range []smtpmail.Config{
 		{}, {Host: "smtp.example.test"}, {Host: "smtp.example.test", From: "nobody"}, {Host: "a b", From: "a@example.test"},
 		{Host: "h", From: "a@example.test", Username: "x"}, {Host: "h", From: "a@example.test", Password: "x"},
+		{Host: "h:25", From: "a@example.test"}, {Host: "h\r\n", From: "a@example.test"}, {Host: "h", From: "a@example.test", HELO: "x\r\nRSET"},
+		{Host: "h", From: "=?utf-8?q?x=0D=0ABcc?= <a@example.test>"}, {Host: "h", From: "a@example.test", Timeout: -1},
 		{Host: "h", From: "a@example.test", Port: 70000}, {Host: "h", From: "a@example.test", ImplicitTLS: true, InsecurePlaintext: true},
 	} {
 		if _, err := smtpmail.New(cfg); err == nil {
@@ -290,7 +316,9 @@ func TestConfigRefused(t *testing.T) {
 		}
 	}
 	for _, u := range []string{"", "http://h?from=a@example.test", "smtp://h", "smtp://:" + password + "@h", "smtp://h?from=a@example.test&tls=off",
-		"smtp://u:" + password + "@h:x?from=a@example.test", "smtp://u:" + password + "%zz@h"} {
+		"smtp://u:" + password + "@h:x?from=a@example.test",
+		"smtp://h?from=a@example.test&from=b@example.test", "smtp://h:0?from=a@example.test", "smtp://h/path?from=a@example.test",
+		"smtp://h?from=a@example.test#x", "smtp://h?from=a@example.test&%zz", "smtp://u@h?from=a@example.test", "smtp:h?from=a@example.test", "smtp://u:" + password + "%zz@h"} {
 		if _, err := smtpmail.Open(u); err == nil || strings.Contains(err.Error(), password) {
 			t.Errorf("Open(%q): %v", u, err)
 		}
@@ -301,6 +329,16 @@ func TestConfigRefused(t *testing.T) {
 	cfg := smtpmail.Config{Host: "h", Password: password}
 	if text := fmt.Sprintf("%v %+v %#v", cfg, cfg, &cfg); strings.Contains(text, password) {
 		t.Errorf("the configuration shows its password: %s", text)
+	}
+	mailer, err := smtpmail.New(smtpmail.Config{Host: "h", From: "a@example.test", Username: user, Password: password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprintf("%v %+v %#v %+v", mailer, mailer, mailer, *mailer); strings.Contains(text, password) {
+		t.Errorf("the Mailer shows its password: %s", text)
+	}
+	if _, err := smtpmail.New(smtpmail.Config{Port: -1, HELO: " "}); err == nil || strings.Count(err.Error(), "\n") != 3 {
+		t.Errorf("New does not report the four mistakes: %v", err)
 	}
 }
 
@@ -362,6 +400,12 @@ func ExampleNew() {
 		Host: "smtp.example.com", From: "Example <no-reply@example.com>",
 		Username: "no-reply", Password: "from the environment",
 	})
+	fmt.Println(mailer != nil, err)
+	// Output: true <nil>
+}
+
+func ExampleOpen() {
+	mailer, err := smtpmail.Open("smtps://no-reply:p%40ss@smtp.example.com?from=no-reply@example.com")
 	fmt.Println(mailer != nil, err)
 	// Output: true <nil>
 }
