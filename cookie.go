@@ -75,6 +75,18 @@ func (a *Auth) guardAnswer(r *http.Request) error {
 	return a.guard.check(r)
 }
 
+// SetCookies stores a grant in the browser that asked for it, where cookies are
+// on; elsewhere it does nothing. Handlers of the host's own call it before they
+// answer. For a request that another site made a browser send it sets none and
+// returns an error, whose status is 403.
+func (a *Auth) SetCookies(w http.ResponseWriter, r *http.Request, g *Grant) error {
+	if err := a.guardAnswer(r); err != nil {
+		return err
+	}
+	a.setCookies(w, g)
+	return nil
+}
+
 // setCookies stores a grant in the browser. The refresh cookie lives as long
 // as the session; a grant without a refresh token leaves it alone.
 func (a *Auth) setCookies(w http.ResponseWriter, g *Grant) {
