@@ -155,7 +155,7 @@ func (c *call) answer(e endpoint) (any, error) {
 		return nil, readErr
 	}
 	if e.method == "POST" || e.method == "DELETE" {
-		if err := c.auth.guardAnswer(c.r); err != nil {
+		if err := c.auth.GuardCookies(c.r); err != nil {
 			return nil, err
 		}
 	}
@@ -285,7 +285,7 @@ func (c *call) granted(g *Grant, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.auth.setCookies(c.w, g)
+	c.auth.SetCookies(c.w, g)
 	return c.auth.viewGrant(c.r.Context(), g)
 }
 
@@ -351,7 +351,7 @@ func (c *call) revoke() (any, error) {
 	if err := c.auth.Revoke(c.r.Context(), token); err != nil {
 		return nil, err
 	}
-	c.auth.clearCookies(c.w)
+	c.auth.ClearCookies(c.w)
 	return messageBody{"Token revoked successfully."}, nil
 }
 
@@ -381,7 +381,7 @@ func (c *call) registered(g *Grant) (any, error) {
 	}
 	body := registerBody{UserID: jsonID(g.User.ID), User: user}
 	if g.AccessToken != "" { // else the address is to be confirmed first
-		c.auth.setCookies(c.w, g)
+		c.auth.SetCookies(c.w, g)
 		body.TokenResponse, err = c.auth.viewGrant(c.r.Context(), g)
 	}
 	return body, err
@@ -414,7 +414,7 @@ func (c *call) changePassword() (any, error) {
 	if err := c.auth.ChangePassword(c.r.Context(), change); err != nil {
 		return nil, err
 	}
-	c.auth.clearCookies(c.w)
+	c.auth.ClearCookies(c.w)
 	return messageBody{"Password changed successfully. Please login again."}, nil
 }
 
@@ -445,7 +445,7 @@ func (c *call) deleteMe() (any, error) {
 	if err := c.auth.DeleteOwnAccount(c.r.Context(), id.UserID, password); err != nil {
 		return nil, err
 	}
-	c.auth.clearCookies(c.w)
+	c.auth.ClearCookies(c.w)
 	return messageBody{"Account deleted successfully."}, nil
 }
 
