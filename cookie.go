@@ -73,20 +73,31 @@ func (a *Auth) CheckOrigin(r *http.Request) error { return a.guard.check(r) }
 // UsesCookies reports whether [CookieConfig.Enabled] is set.
 func (a *Auth) UsesCookies() bool { return a.cfg.Cookies.Enabled }
 
-// GuardCookies refuses a request from another site whose answer would set a
-// cookie: call it before [Auth.SetCookies]. A browser sends an Authorization
-// header only if a script of an allowed origin has put it there.
-func (a *Auth) GuardCookies(r *http.Request) error {
+// guardAnswer refuses a request from another site whose answer would set a
+// cookie. A browser sends an Authorization header only if a script of an
+// allowed origin has put it there.
+func (a *Auth) guardAnswer(r *http.Request) error {
 	if !a.cfg.Cookies.Enabled || r.Header.Get("Authorization") != "" {
 		return nil
 	}
 	return a.guard.check(r)
 }
 
-// SetCookies stores a grant in the browser where cookies are on, and does
-// nothing otherwise. The refresh cookie lives as long as the session; a grant
-// without a refresh token leaves it alone.
-func (a *Auth) SetCookies(w http.ResponseWriter, g *Grant) {
+// SetCookies stores a grant in the browser that asked for it, where cookies are
+// on; elsewhere it does nothing. Handlers of the host's own call it before they
+// answer. For a request that another site made a browser send it sets none and
+// returns an error, whose status is 403.
+func (a *Auth) SetCookies(w http.ResponseWriter, r *http.Request, g *Grant) error {
+	if err := a.guardAnswer(r); err != nil {
+		return err
+	}
+	a.setCookies(w, g)
+	return nil
+}
+
+// setCookies stores a grant in the browser. The refresh cookie lives as long
+// as the session; a grant without a refresh token leaves it alone.
+func (a *Auth) setCookies(w http.ResponseWriter, g *Grant) {
 	if !a.cfg.Cookies.Enabled {
 		return
 	}

@@ -26,9 +26,8 @@ type Route struct {
 // endpoint is one route before it becomes a handler.
 type endpoint struct {
 	name, method, path string
-	// rule and key limit it; without a key it has no limit.
-	rule Rule
-	key  func(*call) string
+	// limit is what a request counts on; "" for none.
+	limit Limit
 	// handle returns the body of a 200, or an error.
 	handle func(*call) (any, error)
 }
@@ -43,10 +42,7 @@ type call struct {
 	// code is the one that was given where one is asked for.
 	code AuthCode
 
-	// id and idErr are the outcome of verifying the token, once it was asked.
-	id       *Identity
-	idErr    error
-	verified bool
+	once onceIdentity
 }
 
 // Routes returns the endpoints of the native API. Each handler is complete:
@@ -60,22 +56,29 @@ func (a *Auth) Routes() []Route {
 }
 
 func (a *Auth) endpoints() []endpoint {
-	l := a.cfg.Limits
 	return slices.Concat([]endpoint{
-		{"token", "POST", "/token", l.Login, bySource, (*call).login},
-		{"login", "POST", "/login", l.Login, bySource, (*call).login},
-		{"validate", "POST", "/token/validate", l.Validate, byToken, (*call).validate},
-		{"refresh", "POST", "/token/refresh", l.Refresh, byRefresh, (*call).refresh},
-		{"revoke", "POST", "/token/revoke", l.Revoke, byToken, (*call).revoke},
-		{"register", "POST", "/register", l.Register, bySource, (*call).register},
-		{"change-password", "POST", "/change-password", l.Account, bySession, (*call).changePassword},
-		{"me", "GET", "/me", Rule{}, nil, (*call).me},
-		{"delete-me", "DELETE", "/me", l.Account, bySession, (*call).deleteMe},
-		{"sessions", "GET", "/sessions", Rule{}, nil, (*call).sessions},
-		{"end-session", "DELETE", "/sessions/{id}", Rule{}, nil, (*call).endSession},
-		{"end-other-sessions", "DELETE", "/sessions", Rule{}, nil, (*call).endOtherSessions},
-		{"jwks", "GET", "/.well-known/jwks.json", Rule{}, nil, (*call).jwks},
+		{"token", "POST", "/token", LimitLogin, (*call).login},
+		{"login", "POST", "/login", LimitLogin, (*call).login},
+		{"validate", "POST", "/token/validate", LimitValidate, (*call).validate},
+		{"refresh", "POST", "/token/refresh", LimitRefresh, (*call).refresh},
+		{"revoke", "POST", "/token/revoke", LimitRevoke, (*call).revoke},
+		{"register", "POST", "/register", LimitRegister, (*call).register},
+		{"change-password", "POST", "/change-password", LimitChangePassword, (*call).changePassword},
+		{"me", "GET", "/me", "", (*call).me},
+		{"delete-me", "DELETE", "/me", LimitDelete, (*call).deleteMe},
+		{"sessions", "GET", "/sessions", "", (*call).sessions},
+		{"end-session", "DELETE", "/sessions/{id}", "", (*call).endSession},
+		{"end-other-sessions", "DELETE", "/sessions", "", (*call).endOtherSessions},
+		{"jwks", "GET", "/.well-known/jwks.json", "", (*call).jwks},
 	}, a.recoveryEndpoints(), a.autoLoginEndpoints())
+}
+
+// endpointNames are those that a rule can be for.
+func (a *Auth) endpointNames() (names []string) {
+	for _, e := range a.endpoints() {
+		names = append(names, ruleName(e))
+	}
+	return names
 }
 
 // Handler returns the native API as one handler, with [Auth.CORS] around it.
@@ -143,31 +146,19 @@ func (a *Auth) serve(e endpoint) http.Handler {
 func (c *call) answer(e endpoint) (any, error) {
 	in, readErr := readInput(c.w, c.r, e.name == confirmName)
 	c.in = in
-	if e.key != nil {
-		if err := c.auth.limit(c.r.Context(), c.w.Header(), limitName(e), e.key(c), e.rule); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.admit(e); err != nil {
+	var err error
+	if c.code, err = c.auth.native.pass(c.w.Header(), c.r, ruleName(e), e.limit, c); err != nil {
 		return nil, err
 	}
 	if readErr != nil {
 		return nil, readErr
 	}
 	if e.method == "POST" || e.method == "DELETE" {
-		if err := c.auth.GuardCookies(c.r); err != nil {
+		if err := c.auth.guardAnswer(c.r); err != nil {
 			return nil, err
 		}
 	}
 	return e.handle(c)
-}
-
-// limitName lets routes that serve one purpose share one bucket.
-func limitName(e endpoint) string {
-	if e.name == "token" {
-		return "login"
-	}
-	return ruleName(e)
 }
 
 const confirmName = "autologin-confirm"
@@ -204,32 +195,6 @@ func (a *Auth) recoverPanic(w http.ResponseWriter, r *http.Request) {
 	writeError(w, errInternal)
 }
 
-// The keys of limits. A token counts for itself only when it is genuine:
-// anything else counts on the address, so that garbage makes no buckets.
-
-func bySource(c *call) string { return sourceKey(c.r) }
-
-func byToken(c *call) string {
-	if id, err := c.identity(); err == nil {
-		return "t:" + id.TokenID
-	}
-	return sourceKey(c.r)
-}
-
-func bySession(c *call) string {
-	if id, err := c.identity(); err == nil {
-		return sessionKey(id)
-	}
-	return sourceKey(c.r)
-}
-
-func byRefresh(c *call) string {
-	if sid := c.auth.RefreshSession(c.in.text("refresh_token")); sid != "" {
-		return "s:" + sid
-	}
-	return bySession(c)
-}
-
 // token returns the access token of a request: from the Authorization header
 // or the member "token" of the body, else from the cookie where cookies are on.
 // Two different ones are an error.
@@ -259,14 +224,20 @@ func (c *call) token() (string, error) {
 
 // identity verifies the token of a request, once.
 func (c *call) identity() (*Identity, error) {
-	if !c.verified {
-		c.verified = true
-		var token string
-		if token, c.idErr = c.token(); c.idErr == nil {
-			c.id, c.idErr = c.auth.Verify(c.r.Context(), token)
+	return c.once.verify(func() (*Identity, error) {
+		token, err := c.token()
+		if err != nil {
+			return nil, err
 		}
-	}
-	return c.id, c.idErr
+		return c.auth.Verify(c.r.Context(), token)
+	})
+}
+
+func (c *call) refreshSession() string { return c.auth.RefreshSession(c.in.text("refresh_token")) }
+
+func (c *call) authCode() (string, error) {
+	code := c.in.text("AUTH_CODE", "AUTH_KEY")
+	return code, c.in.err()
 }
 
 // login answers POST /token and POST /login. The member username takes an
@@ -285,7 +256,7 @@ func (c *call) granted(g *Grant, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.auth.SetCookies(c.w, g)
+	c.auth.setCookies(c.w, g)
 	return c.auth.viewGrant(c.r.Context(), g)
 }
 
@@ -381,7 +352,7 @@ func (c *call) registered(g *Grant) (any, error) {
 	}
 	body := registerBody{UserID: jsonID(g.User.ID), User: user}
 	if g.AccessToken != "" { // else the address is to be confirmed first
-		c.auth.SetCookies(c.w, g)
+		c.auth.setCookies(c.w, g)
 		body.TokenResponse, err = c.auth.viewGrant(c.r.Context(), g)
 	}
 	return body, err

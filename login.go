@@ -540,7 +540,7 @@ func (a *Auth) revokeSession(ctx context.Context, id string) error {
 // tokensGone is when every access token that exists now has expired, also by
 // the clock of a node that lags behind.
 func (a *Auth) tokensGone(now time.Time) time.Time {
-	return now.Add(a.cfg.Tokens.TTL + maxLeeway)
+	return now.Add(a.cfg.Tokens.MaxTTL + maxLeeway)
 }
 
 // isRefreshToken tells the two kinds of token apart by their first bytes; a

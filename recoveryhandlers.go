@@ -9,13 +9,12 @@ import (
 
 // recoveryEndpoints are the routes around a forgotten password and an address.
 func (a *Auth) recoveryEndpoints() []endpoint {
-	l := a.cfg.Limits
 	return []endpoint{
-		{"forgot-password", "POST", "/forgot-password", l.Forgot, bySource, (*call).forgot},
-		{"reset-password", "POST", "/reset-password", l.Reset, bySource, (*call).reset},
-		{"verify-email", "POST", "/verify-email", l.Reset, bySource, (*call).verifyEmail},
-		{"resend-verification", "POST", "/verify-email/resend", l.Forgot, bySource, (*call).resendVerification},
-		{"sso-exchange", "POST", "/sso/exchange", l.SSO, bySource, (*call).ssoExchange},
+		{"forgot-password", "POST", "/forgot-password", LimitForgot, (*call).forgot},
+		{"reset-password", "POST", "/reset-password", LimitReset, (*call).reset},
+		{"verify-email", "POST", "/verify-email", LimitVerifyEmail, (*call).verifyEmail},
+		{"resend-verification", "POST", "/verify-email/resend", LimitResend, (*call).resendVerification},
+		{"sso-exchange", "POST", "/sso/exchange", LimitSSO, (*call).ssoExchange},
 	}
 }
 
@@ -25,10 +24,9 @@ func (a *Auth) autoLoginEndpoints() []endpoint {
 	if !a.cfg.Cookies.Enabled {
 		return nil
 	}
-	l := a.cfg.Limits
 	return []endpoint{
-		{"autologin", "GET", "/autologin", l.SSO, bySource, (*call).autoLoginPage},
-		{confirmName, "POST", "/autologin", l.SSO, bySource, (*call).autoLogin},
+		{"autologin", "GET", "/autologin", LimitAutoLogin, (*call).autoLoginPage},
+		{confirmName, "POST", "/autologin", LimitAutoLogin, (*call).autoLogin},
 	}
 }
 
@@ -191,7 +189,7 @@ func (c *call) finishAutoLogin(token, target string, status int) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.auth.SetCookies(c.w, g)
+	c.auth.setCookies(c.w, g)
 	if location == "" {
 		return messageBody{"User was logged in."}, nil
 	}
