@@ -322,7 +322,7 @@ func (c *call) revoke() (any, error) {
 	if err := c.auth.Revoke(c.r.Context(), token); err != nil {
 		return nil, err
 	}
-	c.auth.clearCookies(c.w)
+	c.auth.ClearCookies(c.w)
 	return messageBody{"Token revoked successfully."}, nil
 }
 
@@ -385,7 +385,7 @@ func (c *call) changePassword() (any, error) {
 	if err := c.auth.ChangePassword(c.r.Context(), change); err != nil {
 		return nil, err
 	}
-	c.auth.clearCookies(c.w)
+	c.auth.ClearCookies(c.w)
 	return messageBody{"Password changed successfully. Please login again."}, nil
 }
 
@@ -416,7 +416,7 @@ func (c *call) deleteMe() (any, error) {
 	if err := c.auth.DeleteOwnAccount(c.r.Context(), id.UserID, password); err != nil {
 		return nil, err
 	}
-	c.auth.clearCookies(c.w)
+	c.auth.ClearCookies(c.w)
 	return messageBody{"Account deleted successfully."}, nil
 }
 
