@@ -133,7 +133,7 @@ func (a *Auth) serve(e endpoint) http.Handler {
 		c := &call{auth: a, w: w, r: a.withClient(r)}
 		body, err := c.answer(e)
 		if err != nil {
-			a.logFailure(c.r, e.name, err)
+			a.LogFailure(c.r, e.name, err)
 			writeError(w, err)
 			return
 		}
@@ -172,7 +172,10 @@ func ruleName(e endpoint) string {
 	return e.name
 }
 
-func (a *Auth) logFailure(r *http.Request, name string, err error) {
+// LogFailure writes a request that was refused or failed to the log, by the name
+// of its route: the precise reason at level debug, a fault at level error. APIs
+// that speak another protocol call it before they answer.
+func (a *Auth) LogFailure(r *http.Request, name string, err error) {
 	attrs := []any{"route", name, "code", Code(err), "request", ClientFrom(r.Context()).RequestID}
 	if Status(err) >= 500 {
 		a.log.ErrorContext(r.Context(), "request failed", append(attrs, "error", err)...)
