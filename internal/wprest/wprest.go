@@ -205,14 +205,12 @@ func options(methods []string) http.Handler {
 // a mux or a proxy could read as another: two spellings of one path invite rules
 // that see only one of them.
 func Path(p string) (string, bool) {
-	if p != "/" {
-		p = strings.TrimSuffix(p, "/")
-	}
-	if p == "" || p[0] != '/' || strings.Contains(p, `\`) {
-		return "", false
-	}
 	if p == "/" {
 		return p, true
+	}
+	p = strings.TrimSuffix(p, "/")
+	if p == "" || p[0] != '/' || strings.Contains(p, `\`) {
+		return "", false
 	}
 	for segment := range strings.SplitSeq(p[1:], "/") {
 		if segment == "" || segment == "." || segment == ".." {
