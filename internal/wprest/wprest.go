@@ -151,6 +151,18 @@ func Nicename(name string) string {
 	return b.String()
 }
 
+// NicenameOf is the nicename that was chosen, else one made of the user name,
+// else the id.
+func NicenameOf(chosen, login, id string) string {
+	if chosen != "" {
+		return chosen
+	}
+	if name := Nicename(login); name != "" {
+		return name
+	}
+	return id
+}
+
 // Route is one route of a dialect.
 type Route struct {
 	// Method and Path are in the syntax of [http.ServeMux].

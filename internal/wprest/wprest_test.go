@@ -52,6 +52,16 @@ func TestNicename(t *testing.T) {
 	}
 }
 
+func TestNicenameOf(t *testing.T) {
+	for want, in := range map[string][3]string{
+		"chosen": {"chosen", "Alice", "7"}, "alice": {"", "Alice", "7"}, "7": {"", "日本", "7"},
+	} {
+		if got := wprest.NicenameOf(in[0], in[1], in[2]); got != want {
+			t.Errorf("NicenameOf(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestID(t *testing.T) {
 	for in, want := range map[string]string{
 		"1": `1`, "9007199254740991": `9007199254740991`, "9007199254740992": `"9007199254740992"`, "007": `"007"`, "-1": `"-1"`, "+1": `"+1"`, "u-1": `"u-1"`, "": `""`,
