@@ -28,6 +28,14 @@ type Registration struct {
 	// EmailVerified says that the host knows the address to be the user's.
 	// The HTTP API never sets it.
 	EmailVerified bool
+	// Meta has entries for [User.Meta] beside those of the Profile, up to 64,
+	// with names as [ValidClaimName] has them and values of up to 2,048 bytes.
+	// Those that ProfileFields lists can't be set here. The HTTP API never
+	// sets it.
+	Meta map[string]string
+	// NoLogin makes the account and opens no session: the Grant then has a
+	// User and no tokens.
+	NoLogin bool
 }
 
 // String hides the password, and the rest with it.
@@ -64,6 +72,8 @@ func (a *Auth) Register(ctx context.Context, r Registration) (*Grant, error) {
 			return nil, err
 		}
 		return &Grant{User: u}, nil
+	case r.NoLogin:
+		return &Grant{User: u}, a.record(ctx, Event{Name: EventRegister, UserID: u.ID})
 	}
 	return a.openSession(ctx, EventRegister, u)
 }
@@ -148,12 +158,15 @@ func (a *Auth) newUser(r Registration) (User, error) {
 		return User{}, err
 	}
 	if !a.domainAllowed(emailKey) {
-		return User{}, ErrInvalidInput.saying("Addresses of this domain can't register here.", "email")
+		return User{}, ErrInvalidInput.saying("Addresses of this domain can't register here.", "email").because(reason(ReasonDomain))
 	}
 	if r.Username == "" {
 		r.Username = r.Email
 	}
 	meta, err := checkProfile(r.Profile)
+	if err == nil {
+		err = addMeta(meta, r.Meta)
+	}
 	if err != nil {
 		return User{}, err
 	}

@@ -8,12 +8,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// identityKey holds who was identified, and by which Auth: what one Auth has
-// verified means nothing to another.
+// identityKey holds who was identified, and by whose verifier: what one Auth
+// has verified means nothing to another, unless [Auth.WithTokens] made it of it.
 type identityKey struct{}
 
 type identified struct {
-	by *Auth
+	by *Verifier
 	id *Identity
 }
 
@@ -147,7 +147,7 @@ func sessionKey(id *Identity) string {
 // identify verifies the token of a request, once: middleware that is stacked
 // finds the identity of the one before it.
 func (a *Auth) identify(r *http.Request) (*Identity, error) {
-	if v, ok := r.Context().Value(identityKey{}).(identified); ok && v.by == a && v.id != nil {
+	if v, ok := r.Context().Value(identityKey{}).(identified); ok && v.by == a.verifier && v.id != nil {
 		return v.id, nil
 	}
 	token, err := bearer(r.Header)
@@ -168,10 +168,10 @@ func (a *Auth) identify(r *http.Request) (*Identity, error) {
 // withIdentity sets who is calling; nil hides an identity that another Auth set.
 func (a *Auth) withIdentity(r *http.Request, id *Identity) *http.Request {
 	v, ok := r.Context().Value(identityKey{}).(identified)
-	if ok && v.by == a && v.id == id || !ok && id == nil {
+	if ok && v.by == a.verifier && v.id == id || !ok && id == nil {
 		return r
 	}
-	return r.WithContext(context.WithValue(r.Context(), identityKey{}, identified{a, id}))
+	return r.WithContext(context.WithValue(r.Context(), identityKey{}, identified{a.verifier, id}))
 }
 
 // withClient says who calls, unless the host has said so already.
