@@ -144,6 +144,9 @@ func (g *Gate) pass(h http.Header, r *http.Request, endpoint string, limit Limit
 		return AuthCode{}, err
 	}
 	rule, restricted := g.access.rules[endpoint]
+	if !g.access.from.holds(ClientFrom(r.Context()).IP) {
+		return AuthCode{}, rule.refusedAddress()
+	}
 	if !restricted {
 		return AuthCode{}, nil
 	}
@@ -182,14 +185,21 @@ func limitKey(r *http.Request, limit Limit, c caller) string {
 	return sourceKey(r)
 }
 
+// refusedAddress is what a wrong address is told. What is off looks like what
+// does not exist, to everybody.
+func (rule accessRule) refusedAddress() error {
+	if rule.Off {
+		return errNoRoute
+	}
+	return ErrForbidden
+}
+
 // admit applies a rule, but for its code. What is off looks like what does not
 // exist; a refused address learns nothing about the list.
 func (rule accessRule) admit(r *http.Request, c caller) error {
 	switch {
-	case rule.Off:
-		return errNoRoute
-	case !rule.from.holds(ClientFrom(r.Context()).IP):
-		return ErrForbidden
+	case rule.Off, !rule.from.holds(ClientFrom(r.Context()).IP):
+		return rule.refusedAddress()
 	case !rule.Authenticated && len(rule.Roles) == 0:
 		return nil
 	}

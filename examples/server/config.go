@@ -50,8 +50,13 @@ type file struct {
 		Reset    *rule `json:"reset"`
 		SSO      *rule `json:"sso"`
 	} `json:"limits"`
+	// Lockout has the tiers of jwtauth.LockoutConfig; an empty list keeps the
+	// default.
 	Lockout struct {
-		Disabled bool `json:"disabled"`
+		Disabled bool   `json:"disabled"`
+		Account  []tier `json:"account"`
+		Device   []tier `json:"device"`
+		Source   []tier `json:"source"`
 	} `json:"lockout"`
 	Hash struct {
 		MemoryKiB int `json:"memory_kib"`
@@ -89,6 +94,8 @@ type file struct {
 
 	// TrustedProxies may say for whom they ask, in X-Forwarded-For.
 	TrustedProxies []string `json:"trusted_proxies"`
+	// AllowIPs are the only addresses that may call the API at all.
+	AllowIPs []string `json:"allow_ips"`
 	// Access has rules by the name of a route.
 	Access    map[string]accessRule `json:"access"`
 	AuthCodes []authCode            `json:"auth_codes"`
@@ -143,6 +150,7 @@ func (f file) protect(auth *jwtauth.Auth) (func(http.Handler) http.Handler, erro
 // applyAccess writes who may use what.
 func (f file) applyAccess(cfg *jwtauth.Config) {
 	cfg.Proxies.Trusted = f.TrustedProxies
+	cfg.Access.AllowIPs = f.AllowIPs
 	cfg.Access.Endpoints = make(map[string]jwtauth.AccessRule, len(f.Access))
 	for name, r := range f.Access {
 		cfg.Access.Endpoints[name] = jwtauth.AccessRule{Off: r.Off, Authenticated: r.Authenticated,
@@ -226,6 +234,23 @@ func (s site) open() (jwtauth.SSOSite, error) {
 	return out, nil
 }
 
+// tier is a number of wrong passwords in so many seconds.
+type tier struct {
+	Failures int `json:"failures"`
+	Seconds  int `json:"seconds"`
+}
+
+func (f file) applyLockout(cfg *jwtauth.Config) {
+	cfg.Lockout.Disabled = f.Lockout.Disabled
+	for field, tiers := range map[*[]jwtauth.LockoutTier][]tier{
+		&cfg.Lockout.Account: f.Lockout.Account, &cfg.Lockout.Device: f.Lockout.Device, &cfg.Lockout.Source: f.Lockout.Source,
+	} {
+		for _, t := range tiers {
+			*field = append(*field, jwtauth.LockoutTier{Failures: t.Failures, Per: time.Duration(t.Seconds) * time.Second})
+		}
+	}
+}
+
 // rule is a limit: so many requests per so many seconds. A negative limit means
 // none.
 type rule struct {
@@ -297,7 +322,7 @@ func (f file) apply(cfg *jwtauth.Config) error {
 		}
 	}
 	f.applyLimits(cfg)
-	cfg.Lockout.Disabled = f.Lockout.Disabled
+	f.applyLockout(cfg)
 	cfg.Audit = jwtauth.AuditConfig{Retention: time.Duration(f.Audit.RetentionDays) * 24 * time.Hour,
 		Roles: f.Audit.Roles, SkipReads: f.Audit.SkipReads}
 	f.applyAccess(cfg)
