@@ -127,7 +127,7 @@ func methodNotAllowed(methods []string) http.Handler {
 func (a *Auth) serve(e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer a.recoverPanic(w, r)
-		c := &call{auth: a, w: w, r: a.withClient(r)}
+		c := &call{auth: a, w: w, r: r.WithContext(a.caller(r))}
 		body, err := c.answer(e)
 		if err != nil {
 			a.logFailure(c.r, e.name, err)
