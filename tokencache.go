@@ -35,10 +35,13 @@ const (
 	cacheWays = 8
 	// cacheMemory is how many tokens a set remembers that came once, by 16
 	// bits of their hash: a few times as many as it has places.
-	cacheMemory = 64
+	cacheMemory = 32
 	// cacheUses bounds what an entry gains by being used, and so how long it
 	// stays when its use has ended.
 	cacheUses = 7
+	// cacheNew is what a token has that came for the second time, so that the
+	// next one which does takes the place of another.
+	cacheNew = 2
 )
 
 type cacheSet struct {
@@ -101,7 +104,6 @@ func (c *tokenCache) put(e *cachedToken, text string, now time.Time) {
 	if i := s.place(text, tag, now.Unix()); i >= 0 {
 		e.text = strings.Clone(text)
 		s.ends[i] = e.identity.Claims.ExpiresAt.Unix()
-		s.uses[i].Store(0)
 		s.places[i].Store(e)
 		s.tags[i].Store(tag)
 	}
@@ -117,6 +119,7 @@ func (s *cacheSet) place(text string, tag uint32, now int64) int {
 			return -1 // verified twice at the same time
 		case e == nil || s.ends[i] <= now:
 			free = i
+			s.uses[i].Store(0)
 		case s.uses[i].Load() < s.uses[least].Load():
 			least = i
 		}
@@ -128,6 +131,7 @@ func (s *cacheSet) place(text string, tag uint32, now int64) int {
 		return -1
 	}
 	s.age()
+	s.uses[least].Store(cacheNew)
 	return least
 }
 
