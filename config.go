@@ -90,6 +90,9 @@ type TokenConfig struct {
 	// to iat and nbf and never stretches exp. Default 30 s, at most 10 min;
 	// negative means none.
 	Leeway time.Duration
+	// CacheSize is how many accepted tokens are remembered, as
+	// [VerifierConfig] says. Default 10,000; negative means none.
+	CacheSize int
 }
 
 // RegistrationConfig is about new accounts.
@@ -292,6 +295,7 @@ func (cfg Config) validate() error {
 		within("Tokens.TTL", cfg.Tokens.TTL, time.Second, maxTokenTTL),
 		within("Tokens.MaxTTL", cfg.Tokens.MaxTTL, min(cfg.Tokens.TTL, maxProfileTTL), maxProfileTTL),
 		within("Tokens.Leeway", cfg.Tokens.Leeway, 0, maxLeeway),
+		cfg.validateCache(),
 		within("Sessions.Lifetime", cfg.Sessions.Lifetime, time.Second, maxSessionLife),
 		within("Sessions.Idle", cfg.Sessions.Idle, 0, maxSessionLife),
 		within("Sessions.Grace", cfg.Sessions.Grace, 0, maxGrace),
@@ -307,6 +311,13 @@ func (cfg Config) validate() error {
 		cfg.Audit.validate(),
 		cfg.Limits.validate(),
 	)
+}
+
+func (cfg Config) validateCache() error {
+	if cfg.Tokens.CacheSize > maxCacheSize {
+		return errors.New("jwtauth: Config.Tokens.CacheSize must be at most 10,000,000")
+	}
+	return nil
 }
 
 func (cfg Config) validateIssuer() error {

@@ -86,7 +86,7 @@ func New(cfg Config) (*Auth, error) {
 	verifier, err := NewVerifier(VerifierConfig{
 		Keys: cfg.Keys, Issuer: cfg.Issuer, Audience: cfg.Audience,
 		Leeway: orNegative(cfg.Tokens.Leeway), MaxLifetime: cfg.Tokens.MaxTTL,
-		Now: cfg.Now, Revocations: cfg.Revocations, Logger: cfg.Logger,
+		Now: cfg.Now, Revocations: cfg.Revocations, CacheSize: cfg.Tokens.CacheSize, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
