@@ -273,7 +273,11 @@ func (a *Auth) remoteIP(r *http.Request) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return a.proxies.client(ap.Addr(), r.Header.Values(a.proxies.header))
+	lines := r.Header.Values(a.proxies.header)
+	if len(lines) > 0 && a.proxies.trusted == nil {
+		a.observed.forwarded.Store(true)
+	}
+	return a.proxies.client(ap.Addr(), lines)
 }
 
 // weakCodes names the codes that are shorter than advised, for the log.

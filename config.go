@@ -45,6 +45,9 @@ type Config struct {
 	// Logger gets one line for each event, and the precise reason of each
 	// refusal at level debug. It never gets a secret. Default: slog.Default.
 	Logger *slog.Logger
+	// Nodes is how many processes run with this configuration, if it is known:
+	// [Auth.Check] then tells what they can't share. It changes nothing.
+	Nodes int
 	// InsecureAllowHTTP accepts an Issuer with http on any host.
 	InsecureAllowHTTP bool
 
