@@ -125,6 +125,12 @@ func orNegative(d time.Duration) time.Duration {
 	return d
 }
 
+// Issuer is the iss of every token, from [Config.Issuer].
+func (a *Auth) Issuer() string { return a.cfg.Issuer }
+
+// Now is the time by [Config.Now].
+func (a *Auth) Now() time.Time { return a.now() }
+
 // String tells the issuer and nothing else.
 func (a *Auth) String() string { return "jwtauth.Auth(" + a.cfg.Issuer + ")" }
 
