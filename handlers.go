@@ -62,6 +62,7 @@ func (a *Auth) endpoints() []endpoint {
 		{"validate", "POST", "/token/validate", LimitValidate, (*call).validate},
 		{"refresh", "POST", "/token/refresh", LimitRefresh, (*call).refresh},
 		{"revoke", "POST", "/token/revoke", LimitRevoke, (*call).revoke},
+		{revokeAlias, "POST", "/revoke", LimitRevoke, (*call).revoke},
 		{"register", "POST", "/register", LimitRegister, (*call).register},
 		{"change-password", "POST", "/change-password", LimitChangePassword, (*call).changePassword},
 		{"me", "GET", "/me", "", (*call).me},
@@ -133,7 +134,7 @@ func (a *Auth) serve(e endpoint) http.Handler {
 		c := &call{auth: a, w: w, r: a.withClient(r)}
 		body, err := c.answer(e)
 		if err != nil {
-			a.logFailure(c.r, e.name, err)
+			a.LogFailure(c.r, e.name, err)
 			writeError(w, err)
 			return
 		}
@@ -161,18 +162,28 @@ func (c *call) answer(e endpoint) (any, error) {
 	return e.handle(c)
 }
 
-const confirmName = "autologin-confirm"
+const (
+	confirmName = "autologin-confirm"
+	// revokeAlias is a second address of revoke, which some clients use.
+	revokeAlias = "revoke-alias"
+)
 
 // ruleName is the name under which an endpoint is restricted: the page of
-// auto-login and what it posts are one.
+// auto-login and what it posts are one, as are two addresses of one thing.
 func ruleName(e endpoint) string {
-	if e.name == confirmName {
+	switch e.name {
+	case confirmName:
 		return "autologin"
+	case revokeAlias:
+		return "revoke"
 	}
 	return e.name
 }
 
-func (a *Auth) logFailure(r *http.Request, name string, err error) {
+// LogFailure writes a request that was refused or failed to the log, by the name
+// of its route: the precise reason at level debug, a fault at level error. APIs
+// that speak another protocol call it before they answer.
+func (a *Auth) LogFailure(r *http.Request, name string, err error) {
 	attrs := []any{"route", name, "code", Code(err), "request", ClientFrom(r.Context()).RequestID}
 	if Status(err) >= 500 {
 		a.log.ErrorContext(r.Context(), "request failed", append(attrs, "error", err)...)
@@ -272,8 +283,7 @@ func (c *call) validate() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return validBody{true, validData{id.Claims.Issuer, id.Claims.IssuedAt.Unix(), id.Claims.ExpiresAt.Unix(),
-		validSubject{jsonID(u.ID), u.Login}}}, nil
+	return viewValid(id, u), nil
 }
 
 // refresh takes a refresh token, or else an access token.

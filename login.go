@@ -484,6 +484,28 @@ func (a *Auth) Sessions(ctx context.Context, userID string) ([]Session, error) {
 	return list, storeFault(err)
 }
 
+// Session returns one session, or [ErrNotFound].
+func (a *Auth) Session(ctx context.Context, id string) (Session, error) {
+	s, err := a.sessions.Session(ctx, id)
+	return s, storeFault(err)
+}
+
+// AllSessions returns one page of the sessions of all users, the latest login
+// first, and how many there are on all pages: for administrators. It needs a
+// store that is a [SessionLister].
+func (a *Auth) AllSessions(ctx context.Context, q SessionQuery) (page []Session, total int, err error) {
+	l, ok := a.sessions.(SessionLister)
+	if !ok {
+		return nil, 0, ErrUnavailable.because(errors.New("this session store can't list"))
+	}
+	if q.Offset < 0 || q.Limit < 0 || q.Limit > 1000 {
+		return nil, 0, ErrInvalidInput.saying("A page has 1 to 1,000 sessions.", "limit", "offset")
+	}
+	defaultTo(&q.Limit, 100)
+	page, total, err = l.ListSessions(ctx, q)
+	return page, total, storeFault(err)
+}
+
 // EndSession ends one session of a user. [ErrNotFound] if the user has no such
 // session; somebody else's is not told apart from none.
 func (a *Auth) EndSession(ctx context.Context, userID, sessionID string) error {

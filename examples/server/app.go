@@ -30,6 +30,8 @@ type app struct {
 	closed bool
 }
 
+const defaultNamespace = "headlesskey/v1"
+
 // newApp puts the server together. base is the URL that it listens on; it is
 // the issuer where neither the flag nor the file names one.
 func newApp(ctx context.Context, o options, base string, getenv func(string) string, log *slog.Logger) (*app, error) {
@@ -42,7 +44,7 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 		return nil, err
 	}
 	a := &app{
-		namespace: cmp.Or(strings.Trim(f.Namespace, "/"), "headlesskey/v1"),
+		namespace: cmp.Or(strings.Trim(f.Namespace, "/"), defaultNamespace),
 		closed:    f.Registration.Closed,
 	}
 	cfg := jwtauth.Config{Issuer: cmp.Or(o.issuer, f.Issuer, base), Store: store, Logger: log}
@@ -58,7 +60,9 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 	if a.auth, err = jwtauth.New(cfg); err != nil {
 		return nil, err
 	}
-	a.handler = a.routes()
+	if a.handler, err = a.routes(f); err != nil {
+		return nil, err
+	}
 	return a, a.createAdmin(ctx, o.admin)
 }
 
@@ -69,11 +73,12 @@ func openStore(db string) (jwtauth.Store, error) {
 	return jwtauth.NewMemoryStore(), nil
 }
 
-// routes mounts the API and the host's own handlers.
-func (a *app) routes() http.Handler {
+// routes mounts the APIs and the host's own handlers.
+func (a *app) routes(f file) (http.Handler, error) {
 	mux := http.NewServeMux()
-	prefix := "/wp-json/" + a.namespace
-	mux.Handle(prefix+"/", http.StripPrefix(prefix, a.auth.Handler()))
+	if err := a.mount(mux, f); err != nil {
+		return nil, err
+	}
 	mux.Handle("GET /hello", a.auth.Require(http.HandlerFunc(hello)))
 	mux.Handle("GET /admin", a.auth.RequireRole("administrator")(http.HandlerFunc(hello)))
 	mux.Handle("POST /autologin-token", a.auth.Require(http.HandlerFunc(a.autoLoginToken)))
@@ -81,7 +86,7 @@ func (a *app) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, map[string]string{"status": "ok"})
 	})
-	return mux
+	return mux, nil
 }
 
 // hello is a handler of the host's own.

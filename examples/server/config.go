@@ -92,6 +92,9 @@ type file struct {
 	Access    map[string]accessRule `json:"access"`
 	AuthCodes []authCode            `json:"auth_codes"`
 
+	// JWTAuth adds the namespace jwt-auth/v1.
+	JWTAuth *jwtAuth `json:"jwt_auth"`
+
 	dir string
 }
 
@@ -245,6 +248,7 @@ func (f file) check() error {
 	if g := f.Sessions.GraceSeconds; g != nil && (*g < 0 || *g > 600) {
 		errs = append(errs, errors.New("sessions.grace_seconds must be between 0 and 600"))
 	}
+	errs = append(errs, f.JWTAuth.check())
 	return errors.Join(errs...)
 }
 
@@ -268,6 +272,7 @@ func (f file) apply(cfg *jwtauth.Config) error {
 			cfg.Sessions.Grace = -1 // a zero there is the default
 		}
 	}
+	cfg.Tokens.MaxTTL = max(time.Hour, f.JWTAuth.ttl())
 	f.applyLimits(cfg)
 	cfg.Lockout.Disabled = f.Lockout.Disabled
 	f.applyAccess(cfg)
