@@ -1,18 +1,16 @@
 package simplejwtlogin
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
 // API is the dialect for one [jwtauth.Auth]. Make one with [New]; it is safe for
@@ -23,24 +21,24 @@ type API struct {
 	// limits counts requests, addresses and codes let them in. They are apart
 	// since the order of the checks is part of the protocol.
 	limits, addresses, codes *jwtauth.Gate
-	routes                   map[string]endpoint // by method and path
+	router                   http.Handler
 }
 
 // New checks cfg and reports every mistake at once, joined with [errors.Join].
 // The API shares everything with auth: users, limits, locks and revocations.
 func New(auth *jwtauth.Auth, cfg Config) (*API, error) {
 	cfg = cfg.withDefaults(auth)
-	api := &API{cfg: cfg, routes: map[string]endpoint{}}
+	api := &API{cfg: cfg}
 	view, errTokens := auth.WithTokens(jwtauth.TokenProfile{TTL: cfg.ttl(), Claims: api.claims})
 	api.auth = view
 	if err := errors.Join(cfg.validate(auth), errTokens, api.newGates(auth)); err != nil {
 		return nil, err
 	}
-	for _, e := range api.endpoints() {
-		for _, method := range e.methods {
-			api.routes[method+" "+e.path] = e
-		}
+	var routes []wprest.Route
+	for _, r := range api.Routes() {
+		routes = append(routes, wprest.Route{Method: r.Method, Path: r.Path, Handler: r.Handler})
 	}
+	api.router = wprest.Router(routes)
 	return api, nil
 }
 
@@ -85,10 +83,8 @@ func (api *API) newGates(auth *jwtauth.Auth) error {
 // endpoint is one route: what it is called, what is checked in which order, and
 // who answers.
 type endpoint struct {
-	rule    string
-	path    string
-	methods []string
-	limit   jwtauth.Limit
+	rule, method, path string
+	limit              jwtauth.Limit
 	// on says whether it is offered, and off the failure if not; address and
 	// code are the failures of the checks of these names.
 	on                 bool
@@ -105,13 +101,6 @@ type (
 	check    func(*call) error
 	failures map[string]*failure
 )
-
-// with returns a copy that has more failures.
-func (f failures) with(more failures) failures {
-	out := maps.Clone(f)
-	maps.Copy(out, more)
-	return out
-}
 
 // endpoints lists the routes. The order of the checks is the original's.
 func (api *API) endpoints() []endpoint {
@@ -132,61 +121,67 @@ func (api *API) endpoints() []endpoint {
 		return &failure{number: number, message: "Requests from your address are not accepted here."}
 	}
 	list := []endpoint{
-		{rule: ruleAuth, path: "/auth", methods: []string{"POST"}, limit: jwtauth.LimitLogin, on: true,
+		{rule: ruleAuth, method: "POST", path: "/auth", limit: jwtauth.LimitLogin, on: true,
 			off: offOr(45, 45), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode},
 			handle: (*call).authenticate, failures: loginFailures},
-		{rule: ruleRefresh, path: "/auth/refresh", methods: []string{"POST"}, limit: jwtauth.LimitRefresh, on: true,
+		{rule: ruleRefresh, method: "POST", path: "/auth/refresh", limit: jwtauth.LimitRefresh, on: true,
 			off: offOr(45, 81), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode},
 			handle: (*call).refresh, failures: refreshFailures(api.cfg.Version)},
-		{rule: ruleValidate, path: "/auth/validate", methods: []string{"GET", "POST"}, limit: jwtauth.LimitValidate, on: true,
+		{rule: ruleValidate, method: "GET", path: "/auth/validate", limit: jwtauth.LimitValidate, on: true,
 			off: offOr(45, 82), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode, (*call).checkPresent},
 			handle: (*call).validate},
-		{rule: ruleRevoke, path: "/auth/revoke", methods: []string{"POST"}, limit: jwtauth.LimitRevoke, on: true,
+		{rule: ruleRevoke, method: "POST", path: "/auth/revoke", limit: jwtauth.LimitRevoke, on: true,
 			off: offOr(45, 83), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode, (*call).checkPresent},
 			handle: (*call).revoke},
-		{rule: ruleRegister, path: "/users", methods: []string{"POST"}, limit: jwtauth.LimitRegister, on: api.cfg.Register,
+		{rule: ruleRegister, method: "POST", path: "/users", limit: jwtauth.LimitRegister, on: api.cfg.Register,
 			off: offOr(31, 31), address: address(33), code: codeOr(32), checks: []check{(*call).checkRegisterCode, (*call).checkAddress},
 			handle: (*call).register, failures: registerFailures},
-		{rule: ruleDelete, path: "/users", methods: []string{"DELETE"}, limit: jwtauth.LimitDelete, on: api.cfg.Delete,
+		{rule: ruleDelete, method: "DELETE", path: "/users", limit: jwtauth.LimitDelete, on: api.cfg.Delete,
 			off: offOr(39, 39), address: address(41), code: codeOr(40), checks: []check{(*call).checkPresent, (*call).checkCode, (*call).checkAddress},
 			handle: (*call).deleteUser, failures: deleteFailures},
-		{rule: ruleReset, path: "/user/reset_password", methods: []string{"POST"}, limit: jwtauth.LimitForgot, on: api.cfg.ResetPassword,
+		{rule: ruleReset, method: "POST", path: "/user/reset_password", limit: jwtauth.LimitForgot, on: api.cfg.ResetPassword,
 			off: offOr(56, 56), address: address(41), code: codeOr(58), checks: []check{(*call).checkCode, (*call).checkAddress},
 			handle: (*call).sendReset, failures: resetFailures(api.cfg.Version)},
-		{rule: ruleReset, path: "/user/reset_password", methods: []string{"PUT"}, limit: jwtauth.LimitReset, on: api.cfg.ResetPassword,
+		{rule: ruleReset, method: "PUT", path: "/user/reset_password", limit: jwtauth.LimitReset, on: api.cfg.ResetPassword,
 			off: offOr(56, 56), address: address(41), code: codeOr(58), checks: []check{(*call).checkCode, (*call).checkAddress},
 			handle: (*call).changePassword, failures: resetFailures(api.cfg.Version)},
-		{rule: ruleAutoLogin, path: "/autologin", methods: []string{"GET", "HEAD", "POST"}, limit: jwtauth.LimitAutoLogin, on: api.cfg.AutoLogin,
+		{rule: ruleAutoLogin, method: "GET", path: "/autologin", limit: jwtauth.LimitAutoLogin, on: api.cfg.AutoLogin,
 			off: offOr(26, 26), address: address(28), code: codeOr(27), checks: []check{(*call).checkPresent, (*call).checkCode, (*call).checkAddress},
 			handle: (*call).autoLogin},
 	}
-	for i := range list {
-		list[i].on = list[i].on && !api.cfg.Access.Endpoints[list[i].rule].Off
-		if !v4 && list[i].rule == ruleRegister {
-			old := list[i]
-			old.path = "/register"
-			list = append(list, old)
+	for i, e := range list {
+		list[i].on = e.on && !api.cfg.Access.Endpoints[e.rule].Off
+		e = list[i]
+		switch {
+		case e.method == "GET": // the page of an auto-login posts back
+			e.method = "POST"
+		case e.rule == ruleRegister && !v4:
+			e.path = "/register"
+		default:
+			continue
 		}
+		list = append(list, e)
 	}
 	return list
 }
 
 // Handler answers the paths below the namespace: "/auth", "/auth/refresh",
-// "/users" and so on, also with a slash at the end. Mount it below any prefix
-// with [http.StripPrefix], with [jwtauth.Auth.CORS] around it where pages of
-// other origins call, or let package compat mount it in both addressings.
-func (api *API) Handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e, ok := api.routes[r.Method+" "+strings.TrimSuffix(r.URL.Path, "/")]
-		if !ok {
-			api.writeFailure(w, errNoRoute)
-			return
-		}
-		api.serve(w, r, e)
-	})
-}
+// "/users" and so on, also with a slash at the end. Package compat mounts it in
+// both addressings; elsewhere mount it with [http.StripPrefix], and put
+// [jwtauth.Auth.CORS] around it where pages of other origins call.
+func (api *API) Handler() http.Handler { return api }
 
-var errNoRoute = &failure{number: http.StatusNotFound, status: http.StatusNotFound, message: "There is nothing at this address that answers this method.", wordPress: "rest_no_route"}
+// ServeHTTP is that of Handler.
+func (api *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { api.router.ServeHTTP(w, r) }
+
+// Routes returns the endpoints one by one, by the names that [Config].Access has
+// for them. Package compat lists them in its index.
+func (api *API) Routes() (routes []jwtauth.Route) {
+	for _, e := range api.endpoints() {
+		routes = append(routes, jwtauth.Route{Name: e.rule, Method: e.method, Path: e.path, Handler: api.serve(e)})
+	}
+	return routes
+}
 
 // call is one request on its way through an endpoint.
 type call struct {
@@ -202,22 +197,25 @@ type call struct {
 	given jwtauth.AuthCode
 }
 
-// serve is where every request ends, whatever becomes of it.
-func (api *API) serve(w http.ResponseWriter, r *http.Request, e endpoint) {
-	defer api.recoverPanic(w, r)
-	c := &call{api: api, endpoint: e, w: w, r: r}
-	body, err := c.answer()
-	if err != nil {
-		api.fail(c, e.translate(err))
-		return
-	}
-	switch reply := body.(type) {
-	case written:
-	case redirect:
-		reply.write(w)
-	default:
-		api.writeJSON(w, http.StatusOK, body)
-	}
+// serve makes a handler of an endpoint. Every request ends here, whatever
+// becomes of it.
+func (api *API) serve(e endpoint) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer api.recoverPanic(w, r)
+		c := &call{api: api, endpoint: e, w: w, r: r}
+		body, err := c.answer()
+		if err != nil {
+			c.fail(e.translate(err))
+			return
+		}
+		switch reply := body.(type) {
+		case written:
+		case redirect:
+			reply.write(w)
+		default:
+			wprest.WriteJSON(w, http.StatusOK, body)
+		}
+	})
 }
 
 // written is the reply of a handler that has answered already.
@@ -321,16 +319,15 @@ func (c *call) identity() (*jwtauth.Identity, error) {
 }
 
 // fail answers with a failure, or sends a browser to where failures are shown.
-func (api *API) fail(c *call, f *failure) {
-	if status := api.cfg.Version.statusOf(f); status >= http.StatusInternalServerError {
-		api.cfg.Logger.ErrorContext(c.r.Context(), "request failed", "route", c.rule,
-			"request", jwtauth.ClientFrom(c.r.Context()).RequestID, "error", f)
+func (c *call) fail(f *failure) {
+	if f.cause != nil { // else there is no more to say than the answer does
+		c.api.auth.LogFailure(c.r, c.rule, f.cause)
 	}
-	if c.rule == ruleAutoLogin && c.on && api.cfg.AutoLoginFailure != "" {
-		redirect{failureTarget(api.cfg.AutoLoginFailure, f), http.StatusFound}.write(c.w)
+	if page := c.api.cfg.AutoLoginFailure; page != "" && c.rule == ruleAutoLogin && c.on {
+		redirect{failureTarget(page, f), http.StatusFound}.write(c.w)
 		return
 	}
-	api.writeFailure(c.w, f)
+	c.api.writeFailure(c.w, f)
 }
 
 func (api *API) writeFailure(w http.ResponseWriter, f *failure) {
@@ -342,25 +339,15 @@ func (api *API) writeFailure(w http.ResponseWriter, f *failure) {
 	if errors.As(f.cause, &e) && e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds(e.RetryAfter), 10))
 	}
-	api.writeJSON(w, status, f.body(status))
+	if f.wordPress != nil {
+		wprest.WriteError(w, f.wordPress)
+		return
+	}
+	wprest.WriteJSON(w, status, f.body())
 }
 
 // seconds rounds up: who waits that long is not refused again.
 func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
-
-func (api *API) writeJSON(w http.ResponseWriter, status int, body any) {
-	data, err := json.Marshal(body)
-	if err != nil { // our own types always marshal
-		api.cfg.Logger.Error("answer not encoded", "error", err)
-		data, status = []byte(`{"success":false}`), http.StatusInternalServerError
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=UTF-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(data, '\n')) // a client that is gone needs no answer
-}
 
 // recoverPanic keeps the process alive. [http.ErrAbortHandler] goes on, since
 // net/http gives it a meaning.

@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
 var (
@@ -46,7 +47,9 @@ func (api *API) middlewareFailure(err error) *failure {
 	f := *endpoint{}.translate(err)
 	f.kind = "simple-jwt-login-middleware"
 	if api.cfg.Version == V4 {
-		f.wordPress = "simple_jwt_login_middleware_error"
+		status := V4.statusOf(&f)
+		f.wordPress = &wprest.Error{Code: "simple_jwt_login_middleware_error", Message: f.message, Status: status,
+			Data: map[string]any{"error_code": f.number}}
 	}
 	return &f
 }
