@@ -19,6 +19,10 @@ type AccessConfig struct {
 	// covers its confirmation as well. The routes "token" and "login" do the
 	// same and have a rule each.
 	Endpoints map[string]AccessRule
+	// AllowIPs lists the only addresses that may call any endpoint, as
+	// [AccessRule.AllowIPs] does for one. Empty: all. Where both are given, an
+	// address must be in both.
+	AllowIPs []string
 	// Codes are accepted where a rule asks for a code.
 	Codes []AuthCode
 }
@@ -76,6 +80,7 @@ const (
 
 // access is an AccessConfig that was checked.
 type access struct {
+	from  *ipList
 	rules map[string]accessRule
 	codes []authCode
 }
@@ -93,8 +98,9 @@ type authCode struct {
 
 // newAccess reports every mistake; field is where cfg is written.
 func newAccess(field string, cfg AccessConfig) (access, error) {
-	a := access{rules: make(map[string]accessRule, len(cfg.Endpoints))}
-	var errs []error
+	from, err := newIPList(cfg.AllowIPs)
+	a := access{from: from, rules: make(map[string]accessRule, len(cfg.Endpoints))}
+	errs := []error{inField(field+".AllowIPs", err)}
 	for name, rule := range cfg.Endpoints {
 		rule.Roles = slices.Clone(rule.Roles)
 		from, err := newIPList(rule.AllowIPs)

@@ -119,22 +119,24 @@ func (ad Admission) GoString() string { return ad.String() }
 // [ErrForbidden], an anonymous caller with [ErrMissingToken] or
 // [ErrInvalidToken], a wrong code with [ErrAuthCode]. Wrong codes count on the
 // address besides, and past 10 a minute that is [ErrRateLimited] too.
+//
+// Whatever comes of it, the request ends with [Gate.Finish].
 func (g *Gate) Admit(w http.ResponseWriter, r *http.Request, ad Admission) (*http.Request, AuthCode, error) {
-	r = g.auth.withClient(r)
+	r = r.WithContext(g.auth.caller(r))
 	code, err := g.pass(w.Header(), r, ad.Endpoint, ad.Limit, &visitor{auth: g.auth, r: r, ad: ad})
 	return r, code, err
 }
 
-// caller is what a gate has to know of whoever wants in. It asks for the
+// applicant is what a gate has to know of whoever wants in. It asks for the
 // identity only where that decides something.
-type caller interface {
+type applicant interface {
 	identity() (*Identity, error)
 	refreshSession() string
 	authCode() (string, error)
 }
 
 // pass is the whole way in: the limit, the rule of the endpoint, its code.
-func (g *Gate) pass(h http.Header, r *http.Request, endpoint string, limit Limit, c caller) (AuthCode, error) {
+func (g *Gate) pass(h http.Header, r *http.Request, endpoint string, limit Limit, c applicant) (AuthCode, error) {
 	if !slices.Contains(g.endpoints, endpoint) {
 		return AuthCode{}, fmt.Errorf("jwtauth: this gate has no endpoint %q", endpoint)
 	}
@@ -142,6 +144,9 @@ func (g *Gate) pass(h http.Header, r *http.Request, endpoint string, limit Limit
 		return AuthCode{}, err
 	}
 	rule, restricted := g.access.rules[endpoint]
+	if !g.access.from.holds(ClientFrom(r.Context()).IP) {
+		return AuthCode{}, rule.refusedAddress()
+	}
 	if !restricted {
 		return AuthCode{}, nil
 	}
@@ -151,7 +156,7 @@ func (g *Gate) pass(h http.Header, r *http.Request, endpoint string, limit Limit
 	return g.checkCode(h, r, endpoint, c)
 }
 
-func (g *Gate) count(h http.Header, r *http.Request, limit Limit, c caller) error {
+func (g *Gate) count(h http.Header, r *http.Request, limit Limit, c applicant) error {
 	if limit == "" {
 		return nil
 	}
@@ -163,7 +168,7 @@ func (g *Gate) count(h http.Header, r *http.Request, limit Limit, c caller) erro
 }
 
 // limitKey says on whom a limit counts.
-func limitKey(r *http.Request, limit Limit, c caller) string {
+func limitKey(r *http.Request, limit Limit, c applicant) string {
 	switch limit {
 	case LimitValidate, LimitRevoke:
 		if id, err := c.identity(); err == nil {
@@ -180,14 +185,21 @@ func limitKey(r *http.Request, limit Limit, c caller) string {
 	return sourceKey(r)
 }
 
+// refusedAddress is what a wrong address is told. What is off looks like what
+// does not exist, to everybody.
+func (rule accessRule) refusedAddress() error {
+	if rule.Off {
+		return errNoRoute
+	}
+	return ErrForbidden
+}
+
 // admit applies a rule, but for its code. What is off looks like what does not
 // exist; a refused address learns nothing about the list.
-func (rule accessRule) admit(r *http.Request, c caller) error {
+func (rule accessRule) admit(r *http.Request, c applicant) error {
 	switch {
-	case rule.Off:
-		return errNoRoute
-	case !rule.from.holds(ClientFrom(r.Context()).IP):
-		return ErrForbidden
+	case rule.Off, !rule.from.holds(ClientFrom(r.Context()).IP):
+		return rule.refusedAddress()
 	case !rule.Authenticated && len(rule.Roles) == 0:
 		return nil
 	}
@@ -202,7 +214,7 @@ func (rule accessRule) admit(r *http.Request, c caller) error {
 var codeRule = Rule{Limit: 10, Per: time.Minute}
 
 // checkCode asks for a code. Wrong ones count, whatever else is limited here.
-func (g *Gate) checkCode(h http.Header, r *http.Request, endpoint string, c caller) (AuthCode, error) {
+func (g *Gate) checkCode(h http.Header, r *http.Request, endpoint string, c applicant) (AuthCode, error) {
 	given, err := c.authCode()
 	if err != nil {
 		return AuthCode{}, err
@@ -217,7 +229,7 @@ func (g *Gate) checkCode(h http.Header, r *http.Request, endpoint string, c call
 	return AuthCode{}, ErrAuthCode
 }
 
-// visitor is the caller of [Gate.Admit].
+// visitor is the applicant of [Gate.Admit].
 type visitor struct {
 	auth *Auth
 	r    *http.Request
@@ -261,7 +273,11 @@ func (a *Auth) remoteIP(r *http.Request) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return a.proxies.client(ap.Addr(), r.Header.Values(a.proxies.header))
+	lines := r.Header.Values(a.proxies.header)
+	if len(lines) > 0 && a.proxies.trusted == nil {
+		a.observed.forwarded.Store(true)
+	}
+	return a.proxies.client(ap.Addr(), lines)
 }
 
 // weakCodes names the codes that are shorter than advised, for the log.

@@ -33,19 +33,21 @@ type Config struct {
 	OldSecrets [][]byte
 	// Store keeps users, sessions, revocations, codes, counters and events.
 	Store Store
-	// Users, Revocations, Codes, Counters and Audit replace single parts of
-	// Store, as Sessions.Store does for sessions. With all of them set, Store
-	// may be nil.
+	// Users, Revocations, Codes and Counters replace single parts of Store,
+	// as Sessions.Store and Audit.Store do for sessions and the audit trail.
+	// With all of them set, Store may be nil.
 	Users       UserStore
 	Revocations RevocationStore
 	Codes       CodeStore
 	Counters    CounterStore
-	Audit       AuditStore
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets one line for each event, and the precise reason of each
 	// refusal at level debug. It never gets a secret. Default: slog.Default.
 	Logger *slog.Logger
+	// Nodes is how many processes run with this configuration, if it is known:
+	// [Auth.Check] then tells what they can't share. It changes nothing.
+	Nodes int
 	// InsecureAllowHTTP accepts an Issuer with http on any host.
 	InsecureAllowHTTP bool
 
@@ -65,6 +67,7 @@ type Config struct {
 	Proxies      ProxyConfig
 	Limits       LimitConfig
 	Lockout      LockoutConfig
+	Audit        AuditConfig
 	Hooks        Hooks
 }
 
@@ -91,6 +94,9 @@ type TokenConfig struct {
 	// to iat and nbf and never stretches exp. Default 30 s, at most 10 min;
 	// negative means none.
 	Leeway time.Duration
+	// CacheSize is how many accepted tokens are remembered, as
+	// [VerifierConfig] says. Default 10,000; negative means none.
+	CacheSize int
 }
 
 // RegistrationConfig is about new accounts.
@@ -220,6 +226,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.AutoLogin = cfg.AutoLogin.withDefaults()
 	cfg.CORS = cfg.CORS.withDefaults()
 	cfg.Lockout = cfg.Lockout.withDefaults()
+	cfg.Audit = cfg.Audit.withDefaults()
 	return cfg
 }
 
@@ -243,8 +250,8 @@ func (cfg *Config) fillStores() {
 	if cfg.Counters == nil {
 		cfg.Counters = s
 	}
-	if cfg.Audit == nil {
-		cfg.Audit = s
+	if cfg.Audit.Store == nil {
+		cfg.Audit.Store = s
 	}
 }
 
@@ -292,6 +299,7 @@ func (cfg Config) validate() error {
 		within("Tokens.TTL", cfg.Tokens.TTL, time.Second, maxTokenTTL),
 		within("Tokens.MaxTTL", cfg.Tokens.MaxTTL, min(cfg.Tokens.TTL, maxProfileTTL), maxProfileTTL),
 		within("Tokens.Leeway", cfg.Tokens.Leeway, 0, maxLeeway),
+		cfg.validateCache(),
 		within("Sessions.Lifetime", cfg.Sessions.Lifetime, time.Second, maxSessionLife),
 		within("Sessions.Idle", cfg.Sessions.Idle, 0, maxSessionLife),
 		within("Sessions.Grace", cfg.Sessions.Grace, 0, maxGrace),
@@ -304,8 +312,16 @@ func (cfg Config) validate() error {
 		cfg.CORS.validate(cfg.InsecureAllowHTTP),
 		cfg.validateAccess(),
 		cfg.Lockout.validate(),
+		cfg.Audit.validate(),
 		cfg.Limits.validate(),
 	)
+}
+
+func (cfg Config) validateCache() error {
+	if cfg.Tokens.CacheSize > maxCacheSize {
+		return errors.New("jwtauth: Config.Tokens.CacheSize must be at most 10,000,000")
+	}
+	return nil
 }
 
 func (cfg Config) validateIssuer() error {
@@ -389,7 +405,7 @@ func (cfg Config) validateStores() error {
 	}{
 		{"Users", cfg.Users == nil}, {"Sessions.Store", cfg.Sessions.Store == nil},
 		{"Revocations", cfg.Revocations == nil}, {"Codes", cfg.Codes == nil},
-		{"Counters", cfg.Counters == nil}, {"Audit", cfg.Audit == nil},
+		{"Counters", cfg.Counters == nil}, {"Audit.Store", cfg.Audit.Store == nil},
 	} {
 		if s.missing {
 			errs = append(errs, fmt.Errorf("jwtauth: Config.Store is required, or else Config.%s", s.name))

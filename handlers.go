@@ -43,6 +43,9 @@ type call struct {
 	code AuthCode
 
 	once onceIdentity
+
+	// answered says that the handler has written its answer by itself.
+	answered bool
 }
 
 // Routes returns the endpoints of the native API. Each handler is complete:
@@ -71,7 +74,7 @@ func (a *Auth) endpoints() []endpoint {
 		{"end-session", "DELETE", "/sessions/{id}", "", (*call).endSession},
 		{"end-other-sessions", "DELETE", "/sessions", "", (*call).endOtherSessions},
 		{"jwks", "GET", "/.well-known/jwks.json", "", (*call).jwks},
-	}, a.recoveryEndpoints(), a.autoLoginEndpoints())
+	}, a.auditEndpoints(), a.recoveryEndpoints(), a.autoLoginEndpoints())
 }
 
 // endpointNames are those that a rule can be for.
@@ -130,11 +133,10 @@ func methodNotAllowed(methods []string) http.Handler {
 // counts requests with a bad body too.
 func (a *Auth) serve(e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer a.recoverPanic(w, r)
-		c := &call{auth: a, w: w, r: a.withClient(r)}
+		c := &call{auth: a, w: w, r: r.WithContext(a.caller(r))}
+		defer c.recoverPanic(e)
 		body, err := c.answer(e)
-		if err != nil {
-			a.LogFailure(c.r, e.name, err)
+		if err = c.recordOutcome(e, err); err != nil {
 			writeError(w, err)
 			return
 		}
@@ -180,10 +182,9 @@ func ruleName(e endpoint) string {
 	return e.name
 }
 
-// LogFailure writes a request that was refused or failed to the log, by the name
-// of its route: the precise reason at level debug, a fault at level error. APIs
-// that speak another protocol call it before they answer.
-func (a *Auth) LogFailure(r *http.Request, name string, err error) {
+// logFailure writes a request that was refused or failed to the log, by the name
+// of its route: the precise reason at level debug, a fault at level error.
+func (a *Auth) logFailure(r *http.Request, name string, err error) {
 	attrs := []any{"route", name, "code", Code(err), "request", ClientFrom(r.Context()).RequestID}
 	if Status(err) >= 500 {
 		a.log.ErrorContext(r.Context(), "request failed", append(attrs, "error", err)...)
@@ -194,7 +195,7 @@ func (a *Auth) LogFailure(r *http.Request, name string, err error) {
 
 // recoverPanic keeps the process alive. [http.ErrAbortHandler] goes on, since
 // net/http gives it a meaning.
-func (a *Auth) recoverPanic(w http.ResponseWriter, r *http.Request) {
+func (c *call) recoverPanic(e endpoint) {
 	p := recover()
 	if p == nil {
 		return
@@ -202,8 +203,9 @@ func (a *Auth) recoverPanic(w http.ResponseWriter, r *http.Request) {
 	if p == http.ErrAbortHandler {
 		panic(p)
 	}
-	a.log.ErrorContext(r.Context(), "panic in a handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	writeError(w, errInternal)
+	c.auth.log.ErrorContext(c.r.Context(), "panic in a handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	_ = c.auth.refused(c.r.Context(), Event{Name: endpointEvents[e.name].name}, errInternal)
+	writeError(c.w, errInternal)
 }
 
 // token returns the access token of a request: from the Authorization header

@@ -55,7 +55,7 @@ type Auth struct {
 	revocations RevocationStore
 	codes       CodeStore
 	counters    CounterStore
-	audit       AuditStore
+	trail       *trail
 	keys        *KeySet
 	secrets     secrets
 	verifier    *Verifier
@@ -67,6 +67,7 @@ type Auth struct {
 	cors        *corsPolicy
 	native      *Gate
 	proxies     proxies
+	observed    *observed
 	profile     TokenProfile
 	now         func() time.Time
 	log         *slog.Logger
@@ -86,7 +87,7 @@ func New(cfg Config) (*Auth, error) {
 	verifier, err := NewVerifier(VerifierConfig{
 		Keys: cfg.Keys, Issuer: cfg.Issuer, Audience: cfg.Audience,
 		Leeway: orNegative(cfg.Tokens.Leeway), MaxLifetime: cfg.Tokens.MaxTTL,
-		Now: cfg.Now, Revocations: cfg.Revocations, Logger: cfg.Logger,
+		Now: cfg.Now, Revocations: cfg.Revocations, CacheSize: cfg.Tokens.CacheSize, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -97,11 +98,13 @@ func New(cfg Config) (*Auth, error) {
 	}
 	a := &Auth{
 		cfg: cfg, users: cfg.Users, sessions: cfg.Sessions.Store, revocations: cfg.Revocations,
-		codes: cfg.Codes, counters: cfg.Counters, audit: cfg.Audit,
+		codes: cfg.Codes, counters: cfg.Counters,
 		keys: cfg.Keys, secrets: secrets, verifier: verifier, passwords: newHasher(cfg.Passwords),
 		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard, cors: newCORS(cfg),
+		observed: new(observed),
 	}
 	a.proxies, _ = newProxies(cfg.Proxies) // validate has reported what is wrong
+	a.trail = a.newTrail(cfg.Audit)
 	a.outbox = newOutbox(cfg.Mail, cfg.Logger, a.mailFailed)
 	if a.native, err = a.newGate("Config.Access", cfg.Access, a.endpointNames()); err != nil {
 		return nil, err
@@ -123,6 +126,13 @@ func orNegative(d time.Duration) time.Duration {
 		return -1
 	}
 	return d
+}
+
+// Close waits until all mail has left and the audit trail is sealed, or ctx
+// ends; the error then says what is lost. Call it after the HTTP server has shut
+// down. The Auth goes on working.
+func (a *Auth) Close(ctx context.Context) error {
+	return errors.Join(a.outbox.drain(ctx), a.closeTrail(ctx))
 }
 
 // Issuer is the iss of every token, from [Config.Issuer].

@@ -148,6 +148,7 @@ func (c *call) autoLoginPage() (any, error) {
 	}
 	// The question mark drops the query, and the token with it.
 	asked, err := c.auth.ConfirmAutoLogin(c.w, c.r, AutoLoginPage{Token: token, Target: target, Action: "?"})
+	c.answered = asked
 	if err != nil || asked {
 		return nil, err
 	}

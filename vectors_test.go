@@ -22,13 +22,14 @@ import (
 type vectorKit struct {
 	attack.Kit
 	secret    []byte
+	sets      map[string]*jwtauth.KeySet
 	verifiers map[string]*jwtauth.Verifier
 	auths     map[string]*jwtauth.Auth
 }
 
 func loadVectors(t testing.TB) *vectorKit {
 	t.Helper()
-	k := &vectorKit{Kit: attack.Load(t, "testdata/jwt"), verifiers: map[string]*jwtauth.Verifier{}, auths: map[string]*jwtauth.Auth{}}
+	k := &vectorKit{Kit: attack.Load(t, "testdata/jwt"), sets: map[string]*jwtauth.KeySet{}, verifiers: map[string]*jwtauth.Verifier{}, auths: map[string]*jwtauth.Auth{}}
 	keys := k.Keys
 	k.secret = must(hex.DecodeString(keys.HS256))(t)
 	old := must(jwtauth.HS256("hs-old", must(hex.DecodeString(keys.HS256Old))(t)))(t)
@@ -42,6 +43,7 @@ func loadVectors(t testing.TB) *vectorKit {
 		if alg == "HS256" {
 			set = must(jwtauth.NewKeySet(key, old))(t)
 		}
+		k.sets[alg] = set
 		cfg := testConfig(t, newClock())
 		cfg.Issuer, cfg.Audience, cfg.Keys, cfg.Now = k.Profile.Iss, []string{k.Profile.Aud}, set, now
 		cfg.Tokens = jwtauth.TokenConfig{TTL: time.Duration(k.Profile.MaxLifetimeSeconds) * time.Second, Leeway: -1}

@@ -112,6 +112,26 @@ func (api *API) endpoints() []endpoint {
 	)
 }
 
+// outcome is how a request of an endpoint ended, for the record.
+func (e endpoint) outcome(err error) jwtauth.Outcome {
+	o := jwtauth.Outcome{Err: err}
+	switch e.name {
+	case "token":
+		o.Event = jwtauth.EventLogin
+	case "validate":
+		o.Event, o.Read = jwtauth.EventValidate, true
+	case "refresh":
+		o.Event = jwtauth.EventRefresh
+	case "revoke":
+		o.Event = jwtauth.EventRevoke
+	case "admin-list", "admin-get":
+		o.Event, o.Read = jwtauth.EventReadSessions, true
+	default:
+		o.Event = jwtauth.EventSessionEnd
+	}
+	return o
+}
+
 // Routes returns the routes, for other routers.
 func (api *API) Routes() []jwtauth.Route { return append([]jwtauth.Route(nil), api.routes...) }
 
@@ -175,8 +195,7 @@ func (c *call) admit(e endpoint) error {
 
 // finish is the one way out.
 func (c *call) finish(e endpoint, body any, err error) {
-	if err != nil {
-		c.api.auth.LogFailure(c.r, "jwt-auth "+e.name, err)
+	if err = c.api.gate.Finish(c.r, "jwt-auth "+e.name, e.outcome(err)); err != nil {
 		c.api.writeError(c.w, err)
 		return
 	}

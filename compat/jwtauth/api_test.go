@@ -213,11 +213,11 @@ func (b broken) Revoked(ctx context.Context, ref jwtauth.TokenRef) (bool, error)
 	return b.Store.Revoked(ctx, ref)
 }
 
-func (b broken) Append(ctx context.Context, e jwtauth.Event) error {
+func (b broken) Append(ctx context.Context, r jwtauth.AuditRecord) error {
 	if b.part == "audit" {
 		return errDown
 	}
-	return b.Store.Append(ctx, e)
+	return b.Store.Append(ctx, r)
 }
 
 // A store that does not answer lets nobody in, and tells nothing about itself.

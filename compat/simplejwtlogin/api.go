@@ -85,6 +85,10 @@ func (api *API) newGates(auth *jwtauth.Auth) error {
 type endpoint struct {
 	rule, method, path string
 	limit              jwtauth.Limit
+	// event is for the record of what the service has not recorded itself;
+	// read says that nothing changes.
+	event string
+	read  bool
 	// on says whether it is offered, and off the failure if not; address and
 	// code are the failures of the checks of these names.
 	on                 bool
@@ -115,37 +119,37 @@ func (api *API) endpoints() []endpoint {
 		if v4 {
 			number = inV4
 		}
-		return &failure{number: number, message: "This is not offered here."}
+		return &failure{number: number, message: "This is not offered here.", cause: jwtauth.ErrForbidden}
 	}
 	address := func(number int) *failure {
 		return &failure{number: number, message: "Requests from your address are not accepted here."}
 	}
 	list := []endpoint{
-		{rule: ruleAuth, method: "POST", path: "/auth", limit: jwtauth.LimitLogin, on: true,
+		{rule: ruleAuth, event: jwtauth.EventLogin, method: "POST", path: "/auth", limit: jwtauth.LimitLogin, on: true,
 			off: offOr(45, 45), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode},
 			handle: (*call).authenticate, failures: loginFailures},
-		{rule: ruleRefresh, method: "POST", path: "/auth/refresh", limit: jwtauth.LimitRefresh, on: true,
+		{rule: ruleRefresh, event: jwtauth.EventRefresh, method: "POST", path: "/auth/refresh", limit: jwtauth.LimitRefresh, on: true,
 			off: offOr(45, 81), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode},
 			handle: (*call).refresh, failures: refreshFailures(api.cfg.Version)},
-		{rule: ruleValidate, method: "GET", path: "/auth/validate", limit: jwtauth.LimitValidate, on: true,
+		{rule: ruleValidate, event: jwtauth.EventValidate, read: true, method: "GET", path: "/auth/validate", limit: jwtauth.LimitValidate, on: true,
 			off: offOr(45, 82), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode, (*call).checkPresent},
 			handle: (*call).validate},
-		{rule: ruleRevoke, method: "POST", path: "/auth/revoke", limit: jwtauth.LimitRevoke, on: true,
+		{rule: ruleRevoke, event: jwtauth.EventRevoke, method: "POST", path: "/auth/revoke", limit: jwtauth.LimitRevoke, on: true,
 			off: offOr(45, 83), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode, (*call).checkPresent},
 			handle: (*call).revoke},
-		{rule: ruleRegister, method: "POST", path: "/users", limit: jwtauth.LimitRegister, on: api.cfg.Register,
+		{rule: ruleRegister, event: jwtauth.EventRegister, method: "POST", path: "/users", limit: jwtauth.LimitRegister, on: api.cfg.Register,
 			off: offOr(31, 31), address: address(33), code: codeOr(32), checks: []check{(*call).checkRegisterCode, (*call).checkAddress},
 			handle: (*call).register, failures: registerFailures},
-		{rule: ruleDelete, method: "DELETE", path: "/users", limit: jwtauth.LimitDelete, on: api.cfg.Delete,
+		{rule: ruleDelete, event: jwtauth.EventAccountDelete, method: "DELETE", path: "/users", limit: jwtauth.LimitDelete, on: api.cfg.Delete,
 			off: offOr(39, 39), address: address(41), code: codeOr(40), checks: []check{(*call).checkPresent, (*call).checkCode, (*call).checkAddress},
 			handle: (*call).deleteUser, failures: deleteFailures},
-		{rule: ruleReset, method: "POST", path: "/user/reset_password", limit: jwtauth.LimitForgot, on: api.cfg.ResetPassword,
+		{rule: ruleReset, event: jwtauth.EventForgot, method: "POST", path: "/user/reset_password", limit: jwtauth.LimitForgot, on: api.cfg.ResetPassword,
 			off: offOr(56, 56), address: address(41), code: codeOr(58), checks: []check{(*call).checkCode, (*call).checkAddress},
 			handle: (*call).sendReset, failures: resetFailures(api.cfg.Version)},
-		{rule: ruleReset, method: "PUT", path: "/user/reset_password", limit: jwtauth.LimitReset, on: api.cfg.ResetPassword,
+		{rule: ruleReset, event: jwtauth.EventReset, method: "PUT", path: "/user/reset_password", limit: jwtauth.LimitReset, on: api.cfg.ResetPassword,
 			off: offOr(56, 56), address: address(41), code: codeOr(58), checks: []check{(*call).checkCode, (*call).checkAddress},
 			handle: (*call).changePassword, failures: resetFailures(api.cfg.Version)},
-		{rule: ruleAutoLogin, method: "GET", path: "/autologin", limit: jwtauth.LimitAutoLogin, on: api.cfg.AutoLogin,
+		{rule: ruleAutoLogin, event: jwtauth.EventAutoLogin, method: "GET", path: "/autologin", limit: jwtauth.LimitAutoLogin, on: api.cfg.AutoLogin,
 			off: offOr(26, 26), address: address(28), code: codeOr(27), checks: []check{(*call).checkPresent, (*call).checkCode, (*call).checkAddress},
 			handle: (*call).autoLogin},
 	}
@@ -193,29 +197,35 @@ type call struct {
 
 	jwt    string // the access token that it brings, if any
 	jwtErr error
+	id     *jwtauth.Identity // who asks, once that was verified
 	// given is the auth code that was accepted, if one was asked for.
 	given jwtauth.AuthCode
 }
 
-// serve makes a handler of an endpoint. Every request ends here, whatever
-// becomes of it.
+// serve makes a handler of an endpoint. Every outcome leaves through finish.
 func (api *API) serve(e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer api.recoverPanic(w, r)
 		c := &call{api: api, endpoint: e, w: w, r: r}
 		body, err := c.answer()
-		if err != nil {
-			c.fail(e.translate(err))
-			return
-		}
-		switch reply := body.(type) {
-		case written:
-		case redirect:
-			reply.write(w)
-		default:
-			wprest.WriteJSON(w, http.StatusOK, body)
-		}
+		c.finish(body, err)
 	})
+}
+
+// finish is the one way out: it sees that there is a record, and answers.
+func (c *call) finish(body any, err error) {
+	if _, done := body.(written); done {
+		return
+	}
+	err = c.api.limits.Finish(c.r, "simple-jwt-login "+c.rule, jwtauth.Outcome{Event: c.event, Read: c.read, Identity: c.id, Err: err})
+	if err != nil {
+		c.fail(c.translate(err))
+		return
+	}
+	if to, ok := body.(redirect); ok {
+		to.write(c.w)
+		return
+	}
+	wprest.WriteJSON(c.w, http.StatusOK, body)
 }
 
 // written is the reply of a handler that has answered already.
@@ -235,7 +245,15 @@ func (to redirect) write(w http.ResponseWriter) {
 
 // answer reads the request, counts it, and goes through the checks. The limit
 // counts requests that can't be read too.
-func (c *call) answer() (any, error) {
+func (c *call) answer() (body any, err error) {
+	defer func() {
+		switch p := recover(); {
+		case p == http.ErrAbortHandler: // net/http gives it a meaning
+			panic(p)
+		case p != nil:
+			body, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	var errRead, errLimit error
 	c.in, errRead = readParams(c.w, c.r)
 	c.jwt, c.jwtErr = c.findToken()
@@ -306,23 +324,21 @@ func (c *call) checkPresent() error {
 	case c.jwt != "":
 		return nil
 	case c.rule == ruleDelete:
-		return &failure{number: 42, message: errMissingJWT.message}
+		return &failure{number: 42, message: errMissingJWT.message, cause: jwtauth.ErrMissingToken}
 	case c.rule == ruleAutoLogin:
-		return &failure{number: 23, message: errMissingJWT.message}
+		return &failure{number: 23, message: errMissingJWT.message, cause: jwtauth.ErrMissingToken}
 	}
 	return errMissingJWT
 }
 
 // identity verifies the access token of the request.
-func (c *call) identity() (*jwtauth.Identity, error) {
-	return c.api.auth.Verify(c.r.Context(), c.jwt)
+func (c *call) identity() (id *jwtauth.Identity, err error) {
+	c.id, err = c.api.auth.Verify(c.r.Context(), c.jwt)
+	return c.id, err
 }
 
 // fail answers with a failure, or sends a browser to where failures are shown.
 func (c *call) fail(f *failure) {
-	if f.cause != nil { // else there is no more to say than the answer does
-		c.api.auth.LogFailure(c.r, c.rule, f.cause)
-	}
 	if page := c.api.cfg.AutoLoginFailure; page != "" && c.rule == ruleAutoLogin && c.on {
 		redirect{failureTarget(page, f), http.StatusFound}.write(c.w)
 		return
@@ -336,7 +352,7 @@ func (api *API) writeFailure(w http.ResponseWriter, f *failure) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	var e *jwtauth.Error
-	if errors.As(f.cause, &e) && e.RetryAfter > 0 {
+	if errors.As(f, &e) && e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds(e.RetryAfter), 10))
 	}
 	if f.wordPress != nil {
@@ -348,17 +364,3 @@ func (api *API) writeFailure(w http.ResponseWriter, f *failure) {
 
 // seconds rounds up: who waits that long is not refused again.
 func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
-
-// recoverPanic keeps the process alive. [http.ErrAbortHandler] goes on, since
-// net/http gives it a meaning.
-func (api *API) recoverPanic(w http.ResponseWriter, r *http.Request) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	if p == http.ErrAbortHandler {
-		panic(p)
-	}
-	api.cfg.Logger.ErrorContext(r.Context(), "panic in a handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	api.writeFailure(w, &failure{number: http.StatusInternalServerError, status: http.StatusInternalServerError, message: messageOf(nil)})
-}

@@ -23,7 +23,7 @@ type failure struct {
 	wordPress *wprest.Error
 	// kind tells clients which part of the original refuses.
 	kind string
-	// cause is for the log and for the headers of the answer.
+	// cause is for the record, the log and the headers of the answer.
 	cause error
 }
 
@@ -34,6 +34,15 @@ func (f *failure) Error() string {
 		text += ": " + f.cause.Error()
 	}
 	return text
+}
+
+// Unwrap returns the cause in the terms of the service: what has none is wrong
+// in the request.
+func (f *failure) Unwrap() error {
+	if f.cause == nil {
+		return jwtauth.ErrInvalidInput
+	}
+	return f.cause
 }
 
 // because returns a copy that has a cause, and its message where there was none.
@@ -88,7 +97,7 @@ var (
 	errExpired     = &failure{number: 14, message: "The JWT has expired."}
 	errNoUser      = &failure{number: 24, message: "There is no such user any more."}
 	errRevoked     = &failure{number: 55, message: "The JWT is not valid any more."}
-	errMissingJWT  = &failure{number: 53, message: "The parameter jwt is missing."}
+	errMissingJWT  = &failure{number: 53, message: "The parameter jwt is missing.", cause: jwtauth.ErrMissingToken}
 	errCredentials = &failure{number: 48}
 	errNoPassword  = &failure{number: 47, message: "The password is missing."}
 )

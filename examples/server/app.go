@@ -60,7 +60,14 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 	if a.auth, err = jwtauth.New(cfg); err != nil {
 		return nil, err
 	}
-	if a.handler, err = a.routes(f); err != nil {
+	for _, finding := range a.auth.Check(ctx) {
+		a.note("check: %s", finding)
+	}
+	protect, err := f.protect(a.auth)
+	if err != nil {
+		return nil, err
+	}
+	if a.handler, err = a.routes(f, protect); err != nil {
 		return nil, err
 	}
 	return a, a.createAdmin(ctx, o.admin)
@@ -73,16 +80,25 @@ func openStore(db string) (jwtauth.Store, error) {
 	return jwtauth.NewMemoryStore(), nil
 }
 
-// routes mounts the APIs and the host's own handlers.
-func (a *app) routes(f file) (http.Handler, error) {
+// routes mounts the APIs, and the host's own handlers behind protect. Where the
+// config file has rules for them, they don't ask for anything by themselves.
+func (a *app) routes(f file, protect func(http.Handler) http.Handler) (http.Handler, error) {
+	own := http.NewServeMux()
+	member, admin := a.auth.Require, a.auth.RequireRole("administrator")
+	if len(f.Protect) > 0 {
+		member = func(next http.Handler) http.Handler { return next }
+		admin = member
+	}
+	own.Handle("GET /hello", member(http.HandlerFunc(hello)))
+	own.Handle("GET /admin", admin(http.HandlerFunc(hello)))
+	own.Handle("POST /autologin-token", a.auth.Require(http.HandlerFunc(a.autoLoginToken)))
+	own.Handle("POST /sso-token", a.auth.Require(http.HandlerFunc(a.ssoToken)))
+
 	mux := http.NewServeMux()
-	if err := a.mount(mux, f); err != nil {
+	if err := a.mount(mux, f, protect(own)); err != nil {
 		return nil, err
 	}
-	mux.Handle("GET /hello", a.auth.Require(http.HandlerFunc(hello)))
-	mux.Handle("GET /admin", a.auth.RequireRole("administrator")(http.HandlerFunc(hello)))
-	mux.Handle("POST /autologin-token", a.auth.Require(http.HandlerFunc(a.autoLoginToken)))
-	mux.Handle("POST /sso-token", a.auth.Require(http.HandlerFunc(a.ssoToken)))
+	mux.Handle("/", protect(own))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, map[string]string{"status": "ok"})
 	})
@@ -91,7 +107,11 @@ func (a *app) routes(f file) (http.Handler, error) {
 
 // hello is a handler of the host's own.
 func hello(w http.ResponseWriter, r *http.Request) {
-	id, _ := jwtauth.FromContext(r.Context())
+	id, known := jwtauth.FromContext(r.Context())
+	if !known {
+		reply(w, map[string]any{"hello": "stranger"})
+		return
+	}
 	reply(w, map[string]any{"hello": id.UserID, "roles": id.Roles})
 }
 

@@ -62,8 +62,9 @@ func (j *jwtAuth) open(a *jwtauth.Auth) (*wpjwt.API, error) {
 	return wpjwt.New(a, wpjwt.Config{Mode: mode, TTL: j.ttl()})
 }
 
-// mount serves every API under the addresses of WordPress.
-func (a *app) mount(mux *http.ServeMux, f file) error {
+// mount serves every API under the addresses of WordPress; home answers "/"
+// where it is none of them.
+func (a *app) mount(mux *http.ServeMux, f file, home http.Handler) error {
 	all := map[string]http.Handler{a.namespace: compat.Native(a.auth)}
 	if a.namespace == defaultNamespace {
 		all["wpauthapi/v1"] = all[a.namespace] // what older clients call it
@@ -89,7 +90,7 @@ func (a *app) mount(mux *http.ServeMux, f file) error {
 	if err := add("wp/v2", identify(a.users())); err != nil {
 		return err
 	}
-	compat.Mount(mux, "/wp-json", compat.Site{Auth: a.auth, URL: a.auth.Issuer(), Name: "jwtauth", Namespaces: all})
+	compat.Mount(mux, "/wp-json", compat.Site{Auth: a.auth, URL: a.auth.Issuer(), Name: "jwtauth", Namespaces: all, Home: home})
 	return nil
 }
 
