@@ -228,14 +228,3 @@ func (a *Auth) tokenOf(r *http.Request) (string, error) {
 	}
 	return token, err
 }
-
-// WithIdentity returns a request whose context says who calls, for
-// [FromContext]: for middleware that takes tokens from elsewhere and has
-// verified id with [Auth.Verify]. Nil is an anonymous caller.
-func (a *Auth) WithIdentity(r *http.Request, id *Identity) *http.Request {
-	c := a.caller(r)
-	if c.known, c.anonymous = id != nil, id == nil; c.known {
-		c.own.set(id)
-	}
-	return r.WithContext(c)
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"math"
 	"mime"
 	"net/http"
@@ -13,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-jwtauth/jwtauth/internal/httpbody"
 	"github.com/go-jwtauth/jwtauth/internal/strictjson"
 )
 
@@ -83,6 +83,13 @@ func Status(err error) int {
 	return http.StatusInternalServerError
 }
 
+// maxBody bounds the body of a request to the native API.
+const maxBody = 64 << 10
+
+// bodyTimeout is how long a body may take to arrive. A server's ReadTimeout
+// does the same for all of a request; a host may have none.
+const bodyTimeout = 15 * time.Second
+
 var bodyLimits = strictjson.Limits{Depth: 8, Members: 64}
 
 // input is the body of a request, read member by member. A member of the wrong
@@ -96,7 +103,7 @@ type input struct {
 // readInput reads a JSON body. An empty body is an empty object, whatever its
 // media type: there is nothing to mistake in it.
 func readInput(w http.ResponseWriter, r *http.Request, form bool) (input, error) {
-	data, err := httpbody.Read(w, r)
+	data, err := readBody(w, r)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -115,6 +122,22 @@ func readInput(w http.ResponseWriter, r *http.Request, form bool) (input, error)
 		return input{}, errJSON.because(err)
 	}
 	return input{members: members}, nil
+}
+
+// readBody bounds a body in size and time. A connection that can't have a
+// deadline, as in tests, is bounded by the size alone. The deadline is lifted
+// afterwards: net/http would take it for the client's going away.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(bodyTimeout))
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err == nil {
+		_ = conn.SetReadDeadline(time.Time{})
+	}
+	return data, err
 }
 
 // readForm reads what a page of ours posts. A name given twice is refused.

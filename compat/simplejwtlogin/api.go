@@ -1,18 +1,16 @@
 package simplejwtlogin
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
 // API is the dialect for one [jwtauth.Auth]. Make one with [New]; it is safe for
@@ -23,24 +21,24 @@ type API struct {
 	// limits counts requests, addresses and codes let them in. They are apart
 	// since the order of the checks is part of the protocol.
 	limits, addresses, codes *jwtauth.Gate
-	routes                   map[string]endpoint // by method and path
+	router                   http.Handler
 }
 
 // New checks cfg and reports every mistake at once, joined with [errors.Join].
 // The API shares everything with auth: users, limits, locks and revocations.
 func New(auth *jwtauth.Auth, cfg Config) (*API, error) {
 	cfg = cfg.withDefaults(auth)
-	api := &API{cfg: cfg, routes: map[string]endpoint{}}
+	api := &API{cfg: cfg}
 	view, errTokens := auth.WithTokens(jwtauth.TokenProfile{TTL: cfg.ttl(), Claims: api.claims})
 	api.auth = view
 	if err := errors.Join(cfg.validate(auth), errTokens, api.newGates(auth)); err != nil {
 		return nil, err
 	}
-	for _, e := range api.endpoints() {
-		for _, method := range e.methods {
-			api.routes[method+" "+e.path] = e
-		}
+	var routes []wprest.Route
+	for _, r := range api.Routes() {
+		routes = append(routes, wprest.Route{Method: r.Method, Path: r.Path, Handler: r.Handler})
 	}
+	api.router = wprest.Router(routes)
 	return api, nil
 }
 
@@ -85,10 +83,12 @@ func (api *API) newGates(auth *jwtauth.Auth) error {
 // endpoint is one route: what it is called, what is checked in which order, and
 // who answers.
 type endpoint struct {
-	rule    string
-	path    string
-	methods []string
-	limit   jwtauth.Limit
+	rule, method, path string
+	limit              jwtauth.Limit
+	// event is for the record of what the service has not recorded itself;
+	// read says that nothing changes.
+	event string
+	read  bool
 	// on says whether it is offered, and off the failure if not; address and
 	// code are the failures of the checks of these names.
 	on                 bool
@@ -106,13 +106,6 @@ type (
 	failures map[string]*failure
 )
 
-// with returns a copy that has more failures.
-func (f failures) with(more failures) failures {
-	out := maps.Clone(f)
-	maps.Copy(out, more)
-	return out
-}
-
 // endpoints lists the routes. The order of the checks is the original's.
 func (api *API) endpoints() []endpoint {
 	v4 := api.cfg.Version == V4
@@ -126,67 +119,73 @@ func (api *API) endpoints() []endpoint {
 		if v4 {
 			number = inV4
 		}
-		return &failure{number: number, message: "This is not offered here."}
+		return &failure{number: number, message: "This is not offered here.", cause: jwtauth.ErrForbidden}
 	}
 	address := func(number int) *failure {
 		return &failure{number: number, message: "Requests from your address are not accepted here."}
 	}
 	list := []endpoint{
-		{rule: ruleAuth, path: "/auth", methods: []string{"POST"}, limit: jwtauth.LimitLogin, on: true,
+		{rule: ruleAuth, event: jwtauth.EventLogin, method: "POST", path: "/auth", limit: jwtauth.LimitLogin, on: true,
 			off: offOr(45, 45), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode},
 			handle: (*call).authenticate, failures: loginFailures},
-		{rule: ruleRefresh, path: "/auth/refresh", methods: []string{"POST"}, limit: jwtauth.LimitRefresh, on: true,
+		{rule: ruleRefresh, event: jwtauth.EventRefresh, method: "POST", path: "/auth/refresh", limit: jwtauth.LimitRefresh, on: true,
 			off: offOr(45, 81), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode},
 			handle: (*call).refresh, failures: refreshFailures(api.cfg.Version)},
-		{rule: ruleValidate, path: "/auth/validate", methods: []string{"GET", "POST"}, limit: jwtauth.LimitValidate, on: true,
+		{rule: ruleValidate, event: jwtauth.EventValidate, read: true, method: "GET", path: "/auth/validate", limit: jwtauth.LimitValidate, on: true,
 			off: offOr(45, 82), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode, (*call).checkPresent},
 			handle: (*call).validate},
-		{rule: ruleRevoke, path: "/auth/revoke", methods: []string{"POST"}, limit: jwtauth.LimitRevoke, on: true,
+		{rule: ruleRevoke, event: jwtauth.EventRevoke, method: "POST", path: "/auth/revoke", limit: jwtauth.LimitRevoke, on: true,
 			off: offOr(45, 83), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode, (*call).checkPresent},
 			handle: (*call).revoke},
-		{rule: ruleRegister, path: "/users", methods: []string{"POST"}, limit: jwtauth.LimitRegister, on: api.cfg.Register,
+		{rule: ruleRegister, event: jwtauth.EventRegister, method: "POST", path: "/users", limit: jwtauth.LimitRegister, on: api.cfg.Register,
 			off: offOr(31, 31), address: address(33), code: codeOr(32), checks: []check{(*call).checkRegisterCode, (*call).checkAddress},
 			handle: (*call).register, failures: registerFailures},
-		{rule: ruleDelete, path: "/users", methods: []string{"DELETE"}, limit: jwtauth.LimitDelete, on: api.cfg.Delete,
+		{rule: ruleDelete, event: jwtauth.EventAccountDelete, method: "DELETE", path: "/users", limit: jwtauth.LimitDelete, on: api.cfg.Delete,
 			off: offOr(39, 39), address: address(41), code: codeOr(40), checks: []check{(*call).checkPresent, (*call).checkCode, (*call).checkAddress},
 			handle: (*call).deleteUser, failures: deleteFailures},
-		{rule: ruleReset, path: "/user/reset_password", methods: []string{"POST"}, limit: jwtauth.LimitForgot, on: api.cfg.ResetPassword,
+		{rule: ruleReset, event: jwtauth.EventForgot, method: "POST", path: "/user/reset_password", limit: jwtauth.LimitForgot, on: api.cfg.ResetPassword,
 			off: offOr(56, 56), address: address(41), code: codeOr(58), checks: []check{(*call).checkCode, (*call).checkAddress},
 			handle: (*call).sendReset, failures: resetFailures(api.cfg.Version)},
-		{rule: ruleReset, path: "/user/reset_password", methods: []string{"PUT"}, limit: jwtauth.LimitReset, on: api.cfg.ResetPassword,
+		{rule: ruleReset, event: jwtauth.EventReset, method: "PUT", path: "/user/reset_password", limit: jwtauth.LimitReset, on: api.cfg.ResetPassword,
 			off: offOr(56, 56), address: address(41), code: codeOr(58), checks: []check{(*call).checkCode, (*call).checkAddress},
 			handle: (*call).changePassword, failures: resetFailures(api.cfg.Version)},
-		{rule: ruleAutoLogin, path: "/autologin", methods: []string{"GET", "HEAD", "POST"}, limit: jwtauth.LimitAutoLogin, on: api.cfg.AutoLogin,
+		{rule: ruleAutoLogin, event: jwtauth.EventAutoLogin, method: "GET", path: "/autologin", limit: jwtauth.LimitAutoLogin, on: api.cfg.AutoLogin,
 			off: offOr(26, 26), address: address(28), code: codeOr(27), checks: []check{(*call).checkPresent, (*call).checkCode, (*call).checkAddress},
 			handle: (*call).autoLogin},
 	}
-	for i := range list {
-		list[i].on = list[i].on && !api.cfg.Access.Endpoints[list[i].rule].Off
-		if !v4 && list[i].rule == ruleRegister {
-			old := list[i]
-			old.path = "/register"
-			list = append(list, old)
+	for i, e := range list {
+		list[i].on = e.on && !api.cfg.Access.Endpoints[e.rule].Off
+		e = list[i]
+		switch {
+		case e.method == "GET": // the page of an auto-login posts back
+			e.method = "POST"
+		case e.rule == ruleRegister && !v4:
+			e.path = "/register"
+		default:
+			continue
 		}
+		list = append(list, e)
 	}
 	return list
 }
 
 // Handler answers the paths below the namespace: "/auth", "/auth/refresh",
-// "/users" and so on, also with a slash at the end. Mount it below any prefix
-// with [http.StripPrefix], with [jwtauth.Auth.CORS] around it where pages of
-// other origins call, or let package compat mount it in both addressings.
-func (api *API) Handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e, ok := api.routes[r.Method+" "+strings.TrimSuffix(r.URL.Path, "/")]
-		if !ok {
-			api.writeFailure(w, errNoRoute)
-			return
-		}
-		api.serve(w, r, e)
-	})
-}
+// "/users" and so on, also with a slash at the end. Package compat mounts it in
+// both addressings; elsewhere mount it with [http.StripPrefix], and put
+// [jwtauth.Auth.CORS] around it where pages of other origins call.
+func (api *API) Handler() http.Handler { return api }
 
-var errNoRoute = &failure{number: http.StatusNotFound, status: http.StatusNotFound, message: "There is nothing at this address that answers this method.", wordPress: "rest_no_route"}
+// ServeHTTP is that of Handler.
+func (api *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { api.router.ServeHTTP(w, r) }
+
+// Routes returns the endpoints one by one, by the names that [Config].Access has
+// for them. Package compat lists them in its index.
+func (api *API) Routes() (routes []jwtauth.Route) {
+	for _, e := range api.endpoints() {
+		routes = append(routes, jwtauth.Route{Name: e.rule, Method: e.method, Path: e.path, Handler: api.serve(e)})
+	}
+	return routes
+}
 
 // call is one request on its way through an endpoint.
 type call struct {
@@ -198,26 +197,35 @@ type call struct {
 
 	jwt    string // the access token that it brings, if any
 	jwtErr error
+	id     *jwtauth.Identity // who asks, once that was verified
 	// given is the auth code that was accepted, if one was asked for.
 	given jwtauth.AuthCode
 }
 
-// serve is where every request ends, whatever becomes of it.
-func (api *API) serve(w http.ResponseWriter, r *http.Request, e endpoint) {
-	defer api.recoverPanic(w, r)
-	c := &call{api: api, endpoint: e, w: w, r: r}
-	body, err := c.answer()
-	if err != nil {
-		api.fail(c, e.translate(err))
+// serve makes a handler of an endpoint. Every outcome leaves through finish.
+func (api *API) serve(e endpoint) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &call{api: api, endpoint: e, w: w, r: r}
+		body, err := c.answer()
+		c.finish(body, err)
+	})
+}
+
+// finish is the one way out: it sees that there is a record, and answers.
+func (c *call) finish(body any, err error) {
+	if _, done := body.(written); done {
 		return
 	}
-	switch reply := body.(type) {
-	case written:
-	case redirect:
-		reply.write(w)
-	default:
-		api.writeJSON(w, http.StatusOK, body)
+	err = c.api.limits.Finish(c.r, "simple-jwt-login "+c.rule, jwtauth.Outcome{Event: c.event, Read: c.read, Identity: c.id, Err: err})
+	if err != nil {
+		c.fail(c.translate(err))
+		return
 	}
+	if to, ok := body.(redirect); ok {
+		to.write(c.w)
+		return
+	}
+	wprest.WriteJSON(c.w, http.StatusOK, body)
 }
 
 // written is the reply of a handler that has answered already.
@@ -237,7 +245,15 @@ func (to redirect) write(w http.ResponseWriter) {
 
 // answer reads the request, counts it, and goes through the checks. The limit
 // counts requests that can't be read too.
-func (c *call) answer() (any, error) {
+func (c *call) answer() (body any, err error) {
+	defer func() {
+		switch p := recover(); {
+		case p == http.ErrAbortHandler: // net/http gives it a meaning
+			panic(p)
+		case p != nil:
+			body, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	var errRead, errLimit error
 	c.in, errRead = readParams(c.w, c.r)
 	c.jwt, c.jwtErr = c.findToken()
@@ -308,29 +324,26 @@ func (c *call) checkPresent() error {
 	case c.jwt != "":
 		return nil
 	case c.rule == ruleDelete:
-		return &failure{number: 42, message: errMissingJWT.message}
+		return &failure{number: 42, message: errMissingJWT.message, cause: jwtauth.ErrMissingToken}
 	case c.rule == ruleAutoLogin:
-		return &failure{number: 23, message: errMissingJWT.message}
+		return &failure{number: 23, message: errMissingJWT.message, cause: jwtauth.ErrMissingToken}
 	}
 	return errMissingJWT
 }
 
 // identity verifies the access token of the request.
-func (c *call) identity() (*jwtauth.Identity, error) {
-	return c.api.auth.Verify(c.r.Context(), c.jwt)
+func (c *call) identity() (id *jwtauth.Identity, err error) {
+	c.id, err = c.api.auth.Verify(c.r.Context(), c.jwt)
+	return c.id, err
 }
 
 // fail answers with a failure, or sends a browser to where failures are shown.
-func (api *API) fail(c *call, f *failure) {
-	if status := api.cfg.Version.statusOf(f); status >= http.StatusInternalServerError {
-		api.cfg.Logger.ErrorContext(c.r.Context(), "request failed", "route", c.rule,
-			"request", jwtauth.ClientFrom(c.r.Context()).RequestID, "error", f)
-	}
-	if c.rule == ruleAutoLogin && c.on && api.cfg.AutoLoginFailure != "" {
-		redirect{failureTarget(api.cfg.AutoLoginFailure, f), http.StatusFound}.write(c.w)
+func (c *call) fail(f *failure) {
+	if page := c.api.cfg.AutoLoginFailure; page != "" && c.rule == ruleAutoLogin && c.on {
+		redirect{failureTarget(page, f), http.StatusFound}.write(c.w)
 		return
 	}
-	api.writeFailure(c.w, f)
+	c.api.writeFailure(c.w, f)
 }
 
 func (api *API) writeFailure(w http.ResponseWriter, f *failure) {
@@ -339,39 +352,15 @@ func (api *API) writeFailure(w http.ResponseWriter, f *failure) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	var e *jwtauth.Error
-	if errors.As(f.cause, &e) && e.RetryAfter > 0 {
+	if errors.As(f, &e) && e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds(e.RetryAfter), 10))
 	}
-	api.writeJSON(w, status, f.body(status))
+	if f.wordPress != nil {
+		wprest.WriteError(w, f.wordPress)
+		return
+	}
+	wprest.WriteJSON(w, status, f.body())
 }
 
 // seconds rounds up: who waits that long is not refused again.
 func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
-
-func (api *API) writeJSON(w http.ResponseWriter, status int, body any) {
-	data, err := json.Marshal(body)
-	if err != nil { // our own types always marshal
-		api.cfg.Logger.Error("answer not encoded", "error", err)
-		data, status = []byte(`{"success":false}`), http.StatusInternalServerError
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=UTF-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(data, '\n')) // a client that is gone needs no answer
-}
-
-// recoverPanic keeps the process alive. [http.ErrAbortHandler] goes on, since
-// net/http gives it a meaning.
-func (api *API) recoverPanic(w http.ResponseWriter, r *http.Request) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	if p == http.ErrAbortHandler {
-		panic(p)
-	}
-	api.cfg.Logger.ErrorContext(r.Context(), "panic in a handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	api.writeFailure(w, &failure{number: http.StatusInternalServerError, status: http.StatusInternalServerError, message: messageOf(nil)})
-}

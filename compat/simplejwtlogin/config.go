@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -114,9 +113,6 @@ type Config struct {
 
 	// Tokens says where an access token is looked for.
 	Tokens TokenSources
-
-	// Logger gets what goes wrong on our side. Default: slog.Default.
-	Logger *slog.Logger
 }
 
 // TokenSources says where a request may carry its access token. The first place
@@ -172,9 +168,6 @@ func (cfg Config) withDefaults(auth *jwtauth.Auth) Config {
 	}
 	if cfg.Tokens.Parameter == "" {
 		cfg.Tokens.Parameter = "JWT"
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
 	}
 	return cfg
 }

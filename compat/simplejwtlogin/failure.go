@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
 // failure is a refusal in the terms of the protocol.
@@ -17,12 +18,12 @@ type failure struct {
 	message string
 	// status, where it is not the one that goes with the number.
 	status int
-	// wordPress is the code of a failure that WordPress answers before the
-	// original is asked, in an envelope of its own.
-	wordPress string
+	// wordPress, if set, is the whole answer: that of WordPress, or in its
+	// envelope.
+	wordPress *wprest.Error
 	// kind tells clients which part of the original refuses.
 	kind string
-	// cause is for the log and for the headers of the answer.
+	// cause is for the record, the log and the headers of the answer.
 	cause error
 }
 
@@ -33,6 +34,15 @@ func (f *failure) Error() string {
 		text += ": " + f.cause.Error()
 	}
 	return text
+}
+
+// Unwrap returns the cause in the terms of the service: what has none is wrong
+// in the request.
+func (f *failure) Unwrap() error {
+	if f.cause == nil {
+		return jwtauth.ErrInvalidInput
+	}
+	return f.cause
 }
 
 // because returns a copy that has a cause, and its message where there was none.
@@ -66,6 +76,8 @@ var statusesV4 = map[int]int{
 // client can tell by 401 that it has to refresh or to log in again.
 func (v Version) statusOf(f *failure) int {
 	switch {
+	case f.wordPress != nil:
+		return f.wordPress.Status
 	case f.status != 0 && (v == V4 || f.status == f.number):
 		return f.status
 	case v == V4 && statusesV4[f.number] != 0:
@@ -85,7 +97,7 @@ var (
 	errExpired     = &failure{number: 14, message: "The JWT has expired."}
 	errNoUser      = &failure{number: 24, message: "There is no such user any more."}
 	errRevoked     = &failure{number: 55, message: "The JWT is not valid any more."}
-	errMissingJWT  = &failure{number: 53, message: "The parameter jwt is missing."}
+	errMissingJWT  = &failure{number: 53, message: "The parameter jwt is missing.", cause: jwtauth.ErrMissingToken}
 	errCredentials = &failure{number: 48}
 	errNoPassword  = &failure{number: 47, message: "The password is missing."}
 )
@@ -140,26 +152,6 @@ type failureData struct {
 	Type      string `json:"type,omitempty"`
 }
 
-// wordPressBody is the envelope of WordPress itself.
-type wordPressBody struct {
-	Code    string        `json:"code"`
-	Message string        `json:"message"`
-	Data    wordPressData `json:"data"`
-}
-
-type wordPressData struct {
-	Status    int `json:"status"`
-	ErrorCode int `json:"error_code,omitempty"`
-}
-
-// body is what leaves of a failure: nothing of its cause.
-func (f *failure) body(status int) any {
-	if f.wordPress != "" {
-		body := wordPressBody{f.wordPress, f.message, wordPressData{Status: status}}
-		if f.number != status {
-			body.Data.ErrorCode = f.number
-		}
-		return body
-	}
+func (f *failure) body() failureBody {
 	return failureBody{Error: f.message, Data: failureData{Message: f.message, ErrorCode: f.number, Snake: f.number, Type: f.kind}}
 }

@@ -11,8 +11,8 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/go-jwtauth/jwtauth/internal/httpbody"
 	"github.com/go-jwtauth/jwtauth/internal/strictjson"
+	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
 // params are the parameters of a request, wherever they come from: one flat map,
@@ -32,11 +32,10 @@ var jsonLimits = strictjson.Limits{Depth: 8, Members: 64}
 
 // What a request can be wrong in as a whole.
 var (
-	errTooLarge = &failure{number: http.StatusRequestEntityTooLarge, status: http.StatusRequestEntityTooLarge, message: "The body is too large."}
-	errBody     = &failure{number: http.StatusBadRequest, status: http.StatusBadRequest, message: "The body could not be read."}
-	errTwice    = &failure{number: http.StatusBadRequest, status: http.StatusBadRequest, message: "A parameter is given twice, with different values."}
-	errMany     = &failure{number: http.StatusBadRequest, status: http.StatusBadRequest, message: "There are too many parameters."}
-	errJSON     = &failure{number: http.StatusBadRequest, status: http.StatusBadRequest, message: "The body is not one valid JSON object.", wordPress: "rest_invalid_json"}
+	errBody  = &failure{number: http.StatusBadRequest, status: http.StatusBadRequest, message: "The body could not be read."}
+	errTwice = &failure{number: http.StatusBadRequest, status: http.StatusBadRequest, message: "A parameter is given twice, with different values."}
+	errMany  = &failure{number: http.StatusBadRequest, status: http.StatusBadRequest, message: "There are too many parameters."}
+	errJSON  = &failure{wordPress: wprest.InvalidJSON()}
 )
 
 // readParams reads query and body. The body is taken for what it is and not for
@@ -48,13 +47,9 @@ func readParams(w http.ResponseWriter, r *http.Request) (params, error) {
 	if err := all.addForm(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
-	data, err := httpbody.Read(w, r)
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return all, errTooLarge
-	case err != nil:
-		return all, errBody.because(err)
+	data, e := wprest.ReadBody(w, r)
+	if e != nil {
+		return all, &failure{number: e.Status, status: e.Status, message: e.Message}
 	}
 	body, err := parseBody(boundary(r.Header), data)
 	maps.Copy(all, body)
@@ -115,14 +110,14 @@ func (p params) addMultipart(boundary string, data []byte) error {
 			return nil
 		}
 		if err != nil {
-			return errBody.because(err)
+			return errBody
 		}
 		if part.FormName() == "" || part.FileName() != "" {
 			continue
 		}
 		value, err := io.ReadAll(part)
 		if err != nil {
-			return errBody.because(err)
+			return errBody
 		}
 		if err := p.set(part.FormName(), string(value)); err != nil {
 			return err
@@ -173,7 +168,7 @@ func (p params) put(name string, value param) error {
 func (p params) addJSON(data []byte) error {
 	members, err := strictjson.Parse(data, jsonLimits, nil)
 	if err != nil {
-		return errJSON.because(err)
+		return errJSON
 	}
 	for _, m := range members {
 		switch m.Value.Kind() {
@@ -181,7 +176,7 @@ func (p params) addJSON(data []byte) error {
 		case strictjson.Object:
 			inner, err := jsonMembers(m.Value.Raw())
 			if err != nil {
-				return errJSON.because(err)
+				return errJSON
 			}
 			p[m.Name()] = param{members: inner}
 		default:

@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
 var (
@@ -19,34 +20,41 @@ var (
 // refused, also where an anonymous caller may go on. In a body no token is
 // looked for: that is the handler's.
 func (api *API) Authenticate(next http.Handler) http.Handler {
+	identified := api.auth.Authenticate(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, err := api.identify(r)
+		_, r, err := api.identify(r)
 		if err != nil {
 			api.writeFailure(w, api.middlewareFailure(err))
 			return
 		}
-		next.ServeHTTP(w, api.auth.WithIdentity(r, id))
+		identified.ServeHTTP(w, r)
 	})
 }
 
-// identify returns who calls, nil for nobody.
-func (api *API) identify(r *http.Request) (*jwtauth.Identity, error) {
+// identify returns who calls, nil for nobody, and the request with the token
+// where the middleware of package jwtauth looks for it.
+func (api *API) identify(r *http.Request) (*jwtauth.Identity, *http.Request, error) {
 	c := &call{api: api, r: r, in: params{}}
 	if err := c.in.addForm(r.URL.RawQuery); err != nil {
-		return nil, err
+		return nil, r, err
 	}
 	token, err := c.findToken()
 	if err != nil || token == "" {
-		return nil, err
+		return nil, r, err
 	}
-	return api.auth.Verify(r.Context(), token)
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+token)
+	id, err := api.auth.Verify(r.Context(), token)
+	return id, r, err
 }
 
 func (api *API) middlewareFailure(err error) *failure {
 	f := *endpoint{}.translate(err)
 	f.kind = "simple-jwt-login-middleware"
 	if api.cfg.Version == V4 {
-		f.wordPress = "simple_jwt_login_middleware_error"
+		status := V4.statusOf(&f)
+		f.wordPress = &wprest.Error{Code: "simple_jwt_login_middleware_error", Message: f.message, Status: status,
+			Data: map[string]any{"error_code": f.number}}
 	}
 	return &f
 }
@@ -63,13 +71,14 @@ func (api *API) Protect(prefix string, rules ...jwtauth.ProtectRule) (func(http.
 		return nil, err
 	}
 	return func(next http.Handler) http.Handler {
+		identified := api.auth.Authenticate(next)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			id, err := api.identify(r)
+			id, r, err := api.identify(r)
 			if refusal := api.judge(protection, r, prefix, id, err); refusal != nil {
 				api.writeFailure(w, api.protectFailure(refusal))
 				return
 			}
-			next.ServeHTTP(w, api.auth.WithIdentity(r, id))
+			identified.ServeHTTP(w, r)
 		})
 	}, nil
 }

@@ -5,11 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/go-jwtauth/jwtauth"
 	"github.com/go-jwtauth/jwtauth/internal/strictjson"
+	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
 // findToken returns the access token of a request, "" if it has none: from the
@@ -70,7 +70,7 @@ func (api *API) claims(ctx context.Context, u jwtauth.User, _ jwtauth.Session) (
 		case "email":
 			claims[name] = u.Email
 		case "id":
-			claims[name] = number(u.ID)
+			claims[name] = wprest.ID(u.ID)
 		case "site":
 			claims[name] = api.cfg.Site
 		case "username":
@@ -78,17 +78,6 @@ func (api *API) claims(ctx context.Context, u jwtauth.User, _ jwtauth.Session) (
 		}
 	}
 	return claims, nil
-}
-
-// number is a decimal id as the number that clients expect, and any other as
-// the text that it is. What a JavaScript client could not hold exactly (RFC
-// 8259, section 6) stays text.
-func number(id string) any {
-	n, err := strconv.ParseInt(id, 10, 64)
-	if err == nil && n >= 0 && n < 1<<53 && strconv.FormatInt(n, 10) == id {
-		return n
-	}
-	return id
 }
 
 // Bounds on what a caller can put into its own token.

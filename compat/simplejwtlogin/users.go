@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
 // registerFailures: what is wrong with a field is 36, in the words of the
@@ -20,12 +21,12 @@ var registerFailures = failures{
 
 type (
 	registerV3 struct {
-		Success bool     `json:"success"`
-		ID      any      `json:"id"`
-		Message string   `json:"message"`
-		User    userV3   `json:"user"`
-		Roles   []string `json:"roles"`
-		JWT     string   `json:"jwt,omitempty"`
+		Success bool      `json:"success"`
+		ID      wprest.ID `json:"id"`
+		Message string    `json:"message"`
+		User    userV3    `json:"user"`
+		Roles   []string  `json:"roles"`
+		JWT     string    `json:"jwt,omitempty"`
 	}
 	registerV4 struct {
 		Success bool           `json:"success"`
@@ -61,7 +62,7 @@ func (c *call) register() (any, error) {
 	case cfg.Version == V4:
 		return registerV4{true, registerV4Data{userV4(viewUser(g.User)), roles(g.User), g.AccessToken}}, nil
 	}
-	return registerV3{true, number(g.User.ID), messageRegistered, viewUser(g.User), roles(g.User), g.AccessToken}, nil
+	return registerV3{true, wprest.ID(g.User.ID), messageRegistered, viewUser(g.User), roles(g.User), g.AccessToken}, nil
 }
 
 // registration reads the fields of a new account.
@@ -134,9 +135,9 @@ var deleteFailures = failures{
 }
 
 type deletedV3 struct {
-	Message string `json:"message"`
-	ID      any    `json:"id"`
-	Success bool   `json:"success"`
+	Message string    `json:"message"`
+	ID      wprest.ID `json:"id"`
+	Success bool      `json:"success"`
 }
 
 const messageDeleted = "User was successfully deleted."
@@ -154,5 +155,5 @@ func (c *call) deleteUser() (any, error) {
 	if c.api.cfg.Version == V4 {
 		return c.said(messageDeleted), nil
 	}
-	return deletedV3{messageDeleted, number(u.ID), true}, nil
+	return deletedV3{messageDeleted, wprest.ID(u.ID), true}, nil
 }

@@ -1,6 +1,9 @@
 package simplejwtlogin
 
-import "github.com/go-jwtauth/jwtauth"
+import (
+	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/internal/wprest"
+)
 
 // userV3 is a user as V3 shows it everywhere and V4 where it validates: the row
 // of WordPress, all texts. There is no user_activation_key to show.
@@ -30,11 +33,7 @@ type userV4 struct {
 }
 
 func viewUser(u jwtauth.User) userV3 {
-	nicename := u.Meta[jwtauth.MetaNicename]
-	if nicename == "" {
-		nicename = u.LoginKey
-	}
-	return userV3{ID: u.ID, Login: u.Login, Nicename: nicename, Email: u.Email, URL: u.Meta[jwtauth.MetaURL],
+	return userV3{ID: u.ID, Login: u.Login, Nicename: wprest.NicenameOf(u.Meta[jwtauth.MetaNicename], u.Login, u.ID), Email: u.Email, URL: u.Meta[jwtauth.MetaURL],
 		Registered: u.Created.UTC().Format("2006-01-02 15:04:05"), Status: "0", DisplayName: u.DisplayName}
 }
 
