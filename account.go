@@ -45,7 +45,8 @@ const maxDisplayName = 255
 // collide with another one. With [RegistrationConfig.Private] these two look
 // like success, and the Grant of both is empty. With
 // [VerificationConfig.Required] the Grant has a User and no tokens.
-func (a *Auth) Register(ctx context.Context, r Registration) (*Grant, error) {
+func (a *Auth) Register(ctx context.Context, r Registration) (g *Grant, err error) {
+	defer a.meter.login(ctx, EventRegister).end(&err)
 	if a.cfg.Registration.Closed {
 		return nil, a.refused(ctx, Event{Name: EventRegister}, ErrRegistrationClosed)
 	}
@@ -266,7 +267,7 @@ func (a *Auth) UserByID(ctx context.Context, id string) (User, error) {
 
 // Users returns one page of accounts. It needs a store that is a [UserLister].
 func (a *Auth) Users(ctx context.Context, q UserQuery) ([]User, error) {
-	l, ok := a.users.(UserLister)
+	l, ok := a.cfg.Users.(UserLister)
 	if !ok {
 		return nil, ErrUnavailable.because(errors.New("this user store can't list"))
 	}

@@ -45,6 +45,10 @@ type Config struct {
 	// Logger gets one line for each event, and the precise reason of each
 	// refusal at level debug. It never gets a secret. Default: slog.Default.
 	Logger *slog.Logger
+	// Metrics receives counts and durations, and makes spans if it is a
+	// [Tracer] too. What it does can neither fail nor delay a request. Nil:
+	// nothing is measured.
+	Metrics Metrics
 	// InsecureAllowHTTP accepts an Issuer with http on any host.
 	InsecureAllowHTTP bool
 

@@ -133,8 +133,11 @@ func (a *Auth) serve(e endpoint) http.Handler {
 		c := &call{auth: a, w: w}
 		c.r, c.outcome = withOutcome(a.withClient(r))
 		defer c.recoverPanic(e)
+		timer := a.meter.request(c.r.Context(), e.name)
 		body, err := c.answer(e)
-		if err = c.recordOutcome(e, err); err != nil {
+		err = c.recordOutcome(e, err)
+		timer.end(&err)
+		if err != nil {
 			a.logFailure(c.r, e.name, err)
 			writeError(w, err)
 			return

@@ -68,6 +68,7 @@ type Auth struct {
 	cors        *corsPolicy
 	access      access
 	proxies     proxies
+	meter       *meter
 	now         func() time.Time
 	log         *slog.Logger
 }
@@ -83,10 +84,12 @@ func New(cfg Config) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
+	meter := newMeter(cfg.Metrics, cfg.Logger)
+	stores := cfg.traced(meter)
 	verifier, err := NewVerifier(VerifierConfig{
 		Keys: cfg.Keys, Issuer: cfg.Issuer, Audience: cfg.Audience,
 		Leeway: orNegative(cfg.Tokens.Leeway), MaxLifetime: cfg.Tokens.TTL,
-		Now: cfg.Now, Revocations: cfg.Revocations, Logger: cfg.Logger,
+		Now: cfg.Now, Revocations: stores.Revocations, Logger: cfg.Logger, Metrics: meter,
 	})
 	if err != nil {
 		return nil, err
@@ -96,14 +99,15 @@ func New(cfg Config) (*Auth, error) {
 		return nil, err
 	}
 	a := &Auth{
-		cfg: cfg, users: cfg.Users, sessions: cfg.Sessions.Store, revocations: cfg.Revocations,
-		codes: cfg.Codes, counters: cfg.Counters,
+		cfg: cfg, users: stores.Users, sessions: stores.Sessions.Store, revocations: stores.Revocations,
+		codes: stores.Codes, counters: stores.Counters, meter: meter,
 		keys: cfg.Keys, secrets: secrets, verifier: verifier, passwords: newHasher(cfg.Passwords),
 		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard, cors: newCORS(cfg),
 	}
 	a.access, _ = newAccess(cfg.Access) // validate has reported what is wrong
 	a.proxies, _ = newProxies(cfg.Proxies)
-	a.trail = a.newTrail(cfg.Audit)
+	a.trail = a.newTrail(stores.Audit)
+	a.passwords.meter = meter
 	a.outbox = newOutbox(cfg.Mail, cfg.Logger, a.mailFailed)
 	if err := a.checkRules(); err != nil {
 		return nil, err
@@ -143,10 +147,12 @@ func orNegative(d time.Duration) time.Duration {
 }
 
 // Close waits until all mail has left and the audit trail is sealed, or ctx
-// ends; the error then says what is lost. Call it after the HTTP server has shut
+// ends; the error then says what is lost. What was measured leaves as well. Call it after the HTTP server has shut
 // down. The Auth goes on working.
 func (a *Auth) Close(ctx context.Context) error {
-	return errors.Join(a.outbox.drain(ctx), a.closeTrail(ctx))
+	err := errors.Join(a.outbox.drain(ctx), a.closeTrail(ctx))
+	a.meter.drain(ctx)
+	return err
 }
 
 // String tells the issuer and nothing else.

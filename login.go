@@ -53,7 +53,8 @@ func (c Credentials) identifier() (string, error) {
 // answer, after one duration, for an unknown user, a wrong password and an
 // account without one. [ErrAccountDisabled] and [ErrEmailNotVerified] are only
 // said after the right password. [ErrOverloaded] asks to come back in a moment.
-func (a *Auth) Login(ctx context.Context, c Credentials) (*Grant, error) {
+func (a *Auth) Login(ctx context.Context, c Credentials) (g *Grant, err error) {
+	defer a.meter.login(ctx, EventLogin).end(&err)
 	u, err := a.authenticate(ctx, c)
 	if err != nil {
 		return nil, a.refused(ctx, Event{Name: EventLogin, UserID: u.ID}, err)
@@ -64,7 +65,8 @@ func (a *Auth) Login(ctx context.Context, c Credentials) (*Grant, error) {
 // Issue opens a session for a user whom the host has signed in by its own
 // means. [ErrNotFound] if there is no such user, [ErrAccountDisabled] or
 // [ErrEmailNotVerified] if it can't log in.
-func (a *Auth) Issue(ctx context.Context, userID string) (*Grant, error) {
+func (a *Auth) Issue(ctx context.Context, userID string) (g *Grant, err error) {
+	defer a.meter.login(ctx, EventIssue).end(&err)
 	u, err := a.users.UserByID(ctx, userID)
 	if err != nil {
 		return nil, storeFault(err)
@@ -142,6 +144,7 @@ func (a *Auth) checkCurrentPassword(ctx context.Context, u User, account, passwo
 	defer slot.release()
 	t, err := a.countTry(ctx, account, device)
 	if err != nil {
+		a.meter.locked(ctx, err)
 		return err
 	}
 	if !slot.verify(u.PasswordHash, password) {
@@ -299,7 +302,8 @@ func newTokenID() (string, error) {
 // It also takes a still valid access token in place of a refresh token, for
 // clients that know no other way. The answer then has no refresh token.
 // [SessionConfig.RefreshTokensOnly] refuses that.
-func (a *Auth) Refresh(ctx context.Context, refreshToken string) (*Grant, error) {
+func (a *Auth) Refresh(ctx context.Context, refreshToken string) (g *Grant, err error) {
+	defer a.meter.start(ctx, MetricRefresh).end(&err)
 	ref, byAccess, err := a.presented(ctx, refreshToken)
 	if err != nil {
 		return nil, a.refused(ctx, Event{Name: EventRefresh, SessionID: ref.sessionID}, err)
@@ -309,7 +313,7 @@ func (a *Auth) Refresh(ctx context.Context, refreshToken string) (*Grant, error)
 	if err != nil {
 		return nil, a.refused(ctx, Event{Name: EventRefresh, SessionID: ref.sessionID, UserID: u.ID}, err)
 	}
-	g, err := a.refreshed(ctx, u, s, ref.generation, now)
+	g, err = a.refreshed(ctx, u, s, ref.generation, now)
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ func (a *Auth) RateLimit(name string, rule Rule) func(http.Handler) http.Handler
 				key = sessionKey(id)
 				r = a.withIdentity(r, id)
 			}
-			if err := a.limit(r.Context(), w.Header(), "host:"+name, key, rule); err != nil {
+			if err := a.limit(r.Context(), w.Header(), hostRoute+name, key, rule); err != nil {
 				writeError(w, err)
 				return
 			}
@@ -107,6 +107,9 @@ func (a *Auth) RateLimit(name string, rule Rule) func(http.Handler) http.Handler
 		})
 	}
 }
+
+// hostRoute stands in front of the names that a host chose.
+const hostRoute = "host:"
 
 // limit counts one request and sets the headers that tell the state.
 func (a *Auth) limit(ctx context.Context, h http.Header, name, key string, rule Rule) error {
@@ -129,6 +132,7 @@ func (a *Auth) limit(ctx context.Context, h http.Header, name, key string, rule 
 	u = u.rounded(now)
 	writeUsage(h, u)
 	if !u.Allowed {
+		a.meter.limited(ctx, name)
 		return ErrRateLimited.after(u.RetryAfter)
 	}
 	return nil

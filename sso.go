@@ -245,7 +245,8 @@ func (e Exchange) GoString() string { return redacted }
 // strict gate with that site's keys, issuer and audience, and works once, on
 // any node. Every refusal is [ErrInvalidExchange]; an account that is disabled
 // here is [ErrAccountDisabled].
-func (a *Auth) ExchangeSSO(ctx context.Context, x Exchange) (*Grant, error) {
+func (a *Auth) ExchangeSSO(ctx context.Context, x Exchange) (g *Grant, err error) {
+	defer a.meter.login(ctx, EventSSO).end(&err)
 	if x.SiteKey == "" || x.Token == "" || x.Signature == "" {
 		return nil, ErrMissingFields.saying("The site key, the token and the signature are required.", "site_key", "token", "signature")
 	}

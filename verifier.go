@@ -55,6 +55,9 @@ type VerifierConfig struct {
 	// Logger gets the precise reason of a refusal at level debug. Default:
 	// slog.Default.
 	Logger *slog.Logger
+	// Metrics receives counts and durations, as [Config.Metrics] does. Nil:
+	// nothing is measured.
+	Metrics Metrics
 }
 
 // Verifier accepts access tokens. An [Auth] has one; a service that only checks
@@ -65,6 +68,7 @@ type Verifier struct {
 	revocations RevocationStore
 	now         func() time.Time
 	log         *slog.Logger
+	meter       *meter
 }
 
 // NewVerifier reports every mistake of cfg at once.
@@ -90,6 +94,7 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 		revocations: cfg.Revocations,
 		now:         cfg.Now,
 		log:         cfg.Logger,
+		meter:       newMeter(cfg.Metrics, cfg.Logger),
 	}, nil
 }
 
@@ -131,7 +136,10 @@ func (cfg VerifierConfig) finder() keyFinder {
 // Verify returns who an access token speaks for. Every token that is not
 // accepted gives [ErrInvalidToken]; [ErrUnavailable] says that the revocations
 // or the issuer's keys could not be asked, which refuses the token as well.
-func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) {
+func (v *Verifier) Verify(ctx context.Context, token string) (id *Identity, err error) {
+	if v.meter != nil {
+		defer v.meter.start(ctx, MetricVerify).end(&err)
+	}
 	return v.verify(ctx, &v.gate, token)
 }
 
