@@ -36,6 +36,9 @@ func (Registration) String() string { return redacted }
 // GoString hides the password, and the rest with it.
 func (Registration) GoString() string { return redacted }
 
+// MarshalText is String, for encoding/json, log/slog and others.
+func (x Registration) MarshalText() ([]byte, error) { return hidden(x) }
+
 // maxDisplayName is in bytes.
 const maxDisplayName = 255
 
@@ -204,6 +207,9 @@ func (PasswordChange) String() string { return redacted }
 
 // GoString hides both passwords.
 func (PasswordChange) GoString() string { return redacted }
+
+// MarshalText is String, for encoding/json, log/slog and others.
+func (x PasswordChange) MarshalText() ([]byte, error) { return hidden(x) }
 
 // ChangePassword replaces the password of somebody who knows the current one.
 // Every session and every token of the account dies, this one included; that

@@ -191,6 +191,9 @@ func (g Grant) String() string {
 // GoString is String, for %#v.
 func (g Grant) GoString() string { return g.String() }
 
+// MarshalText is String, for encoding/json, log/slog and others.
+func (g Grant) MarshalText() ([]byte, error) { return hidden(g) }
+
 // Verify returns who an access token speaks for, as [Verifier.Verify] does with
 // the keys and revocations of this Auth.
 func (a *Auth) Verify(ctx context.Context, token string) (*Identity, error) {

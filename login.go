@@ -29,6 +29,9 @@ func (Credentials) String() string { return redacted }
 // GoString hides the password, and the identifiers with it.
 func (Credentials) GoString() string { return redacted }
 
+// MarshalText is String, for encoding/json, log/slog and others.
+func (c Credentials) MarshalText() ([]byte, error) { return hidden(c) }
+
 // identifier returns the one that is set.
 func (c Credentials) identifier() (string, error) {
 	found, n := "", 0

@@ -59,6 +59,9 @@ func (s SSOSite) String() string { return "jwtauth.SSOSite(" + s.Key + ")" }
 // GoString is String, for %#v.
 func (s SSOSite) GoString() string { return s.String() }
 
+// MarshalText is String, for encoding/json, log/slog and others.
+func (s SSOSite) MarshalText() ([]byte, error) { return hidden(s) }
+
 const (
 	ssoTokenTTL    = time.Minute
 	maxSSOLifetime = 5 * time.Minute
@@ -240,6 +243,9 @@ func (e Exchange) String() string { return redacted }
 
 // GoString hides the token and its signature.
 func (e Exchange) GoString() string { return redacted }
+
+// MarshalText is String, for encoding/json, log/slog and others.
+func (e Exchange) MarshalText() ([]byte, error) { return hidden(e) }
 
 // ExchangeSSO logs a user of a connected site in. The token must pass the
 // strict gate with that site's keys, issuer and audience, and works once, on
