@@ -149,6 +149,7 @@ func (a *Auth) append(ctx context.Context, e Event) error {
 // fault if it can't be recorded.
 func (a *Auth) refused(ctx context.Context, e Event, refusal error) error {
 	e.Result, e.Reason = ResultRefused, cmp.Or(Reason(refusal), Code(refusal))
+	a.meter.refused(ctx, e.Name, refusal)
 	if err := a.record(ctx, e); err != nil {
 		return err
 	}
@@ -328,7 +329,7 @@ type auditBounded interface{ AuditLimit() int }
 // needs sealMu.
 func (a *Auth) purgeTrail(ctx context.Context) error {
 	now := a.now()
-	if b, ok := a.trail.store.(auditBounded); ok {
+	if b, ok := a.cfg.Audit.Store.(auditBounded); ok {
 		if err := a.purgeTo(ctx, now, int64(b.AuditLimit())); err != nil {
 			return err
 		}
