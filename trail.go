@@ -293,7 +293,7 @@ func (a *Auth) sealSome(ctx context.Context) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if !a.secrets.ours(head) {
+		if !a.secrets.ours(headEnd, head) {
 			return 0, ErrTrailBroken.because(errors.New("the end of the chain was not made with a secret of ours"))
 		}
 		records, err := a.trail.store.Unsealed(ctx, sealBatch)
@@ -317,7 +317,7 @@ func (a *Auth) seals(from AuditMark, records []AuditRecord) ([]AuditSeal, AuditM
 		hash = chainHash(hash, sequence, r)
 		seals[i] = AuditSeal{r.ID, sequence, hash}
 	}
-	return seals, a.secrets.mark(sequence, hash)
+	return seals, a.secrets.mark(headEnd, sequence, hash)
 }
 
 // auditBounded is an optional part of an [AuditStore] that can't keep
@@ -367,7 +367,7 @@ func (a *Auth) purgeTo(ctx context.Context, now time.Time, most int64) error {
 			return nil
 		}
 		last := records[n-1]
-		err = a.trail.store.PurgeAudit(ctx, a.secrets.mark(last.Sequence, last.Hash))
+		err = a.trail.store.PurgeAudit(ctx, a.secrets.mark(anchorEnd, last.Sequence, last.Hash))
 		if err != nil && !errors.Is(err, ErrConflict) {
 			return err
 		}
@@ -530,9 +530,9 @@ func (a *Auth) VerifyTrail(ctx context.Context, marks ...AuditMark) (TrailReport
 }
 
 func (a *Auth) verifyChain(ctx context.Context, anchor, head AuditMark, marks []AuditMark) (TrailReport, error) {
-	for what, m := range map[string]AuditMark{"beginning": anchor, "end": head} {
-		if !a.secrets.ours(m) {
-			return TrailReport{}, ErrTrailBroken.because(fmt.Errorf("the %s was not made with a secret of ours", what))
+	for end, m := range map[string]AuditMark{anchorEnd: anchor, headEnd: head} {
+		if !a.secrets.ours(end, m) {
+			return TrailReport{}, ErrTrailBroken.because(fmt.Errorf("the %s was not made with a secret of ours", end))
 		}
 	}
 	w := chainWalk{at: anchor.Sequence, hash: anchor.Hash, marks: marks}
@@ -564,10 +564,10 @@ func (a *Auth) AdoptTrail(ctx context.Context) error {
 	a.trail.sealMu.Lock()
 	anchor, head, err := a.trail.store.AuditMarks(ctx)
 	if err == nil {
-		err = a.trail.store.Seal(ctx, head, nil, a.secrets.mark(head.Sequence, head.Hash))
+		err = a.trail.store.Seal(ctx, head, nil, a.secrets.mark(headEnd, head.Sequence, head.Hash))
 	}
 	if err == nil && anchor.Sequence > 0 {
-		err = a.trail.store.PurgeAudit(ctx, a.secrets.mark(anchor.Sequence, anchor.Hash))
+		err = a.trail.store.PurgeAudit(ctx, a.secrets.mark(anchorEnd, anchor.Sequence, anchor.Hash))
 	}
 	a.trail.sealMu.Unlock()
 	if err != nil {
