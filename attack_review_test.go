@@ -3,7 +3,9 @@ package jwtauth_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-jwtauth/jwtauth"
 )
@@ -33,5 +35,45 @@ func TestTrailEmptiedBehindACopiedMarkIsBroken(t *testing.T) {
 	store.emptied = true
 	if _, err := a.VerifyTrail(context.Background()); !errors.Is(err, jwtauth.ErrTrailBroken) {
 		t.Errorf("all records are gone and the end is the beginning: VerifyTrail = %v", err)
+	}
+}
+
+// backdatedStore is one where somebody made all records old, for the retention
+// to remove them.
+type backdatedStore struct {
+	*jwtauth.MemoryStore
+	backdated bool
+	purges    atomic.Int32
+}
+
+func (s *backdatedStore) Follow(ctx context.Context, after int64, limit int) ([]jwtauth.AuditRecord, error) {
+	list, err := s.MemoryStore.Follow(ctx, after, limit)
+	for i := range list {
+		if s.backdated {
+			list[i].Time = epoch.AddDate(-10, 0, 0)
+		}
+	}
+	return list, err
+}
+
+func (s *backdatedStore) PurgeAudit(ctx context.Context, anchor jwtauth.AuditMark) error {
+	s.purges.Add(1)
+	return s.MemoryStore.PurgeAudit(ctx, anchor)
+}
+
+func TestRecordsThatWereBackdatedAreNotPurged(t *testing.T) {
+	store := &backdatedStore{MemoryStore: jwtauth.NewMemoryStore()}
+	a, c := newAuth(t, func(cfg *jwtauth.Config) { cfg.Store = store })
+	register(t, a, "ann")
+	if _, err := a.VerifyTrail(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	store.backdated = true
+	c.Add(2 * time.Hour)
+	if _, err := a.VerifyTrail(context.Background()); !errors.Is(err, jwtauth.ErrTrailBroken) {
+		t.Errorf("every record has another time: VerifyTrail = %v", err)
+	}
+	if n := store.purges.Load(); n != 0 {
+		t.Errorf("what was tampered with was purged, in %d steps, under a signed anchor", n)
 	}
 }

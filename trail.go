@@ -366,12 +366,31 @@ func (a *Auth) purgeTo(ctx context.Context, now time.Time, most int64) error {
 		if n == 0 {
 			return nil
 		}
+		if err := a.intact(anchor, records[:n]); err != nil {
+			a.log.ErrorContext(ctx, "audit trail is broken, and kept as it is", "error", err)
+			return nil
+		}
 		last := records[n-1]
 		err = a.trail.store.PurgeAudit(ctx, a.secrets.mark(anchorEnd, last.Sequence, last.Hash))
 		if err != nil && !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}
+}
+
+// intact checks the records that follow the anchor. What was tampered with is
+// evidence: if it were purged, a signed anchor of ours would take its place.
+func (a *Auth) intact(anchor AuditMark, records []AuditRecord) error {
+	if !a.secrets.ours(anchorEnd, anchor) {
+		return ErrTrailBroken.because(errors.New("the beginning was not made with a secret of ours"))
+	}
+	w := chainWalk{at: anchor.Sequence, hash: anchor.Hash}
+	for _, r := range records {
+		if err := w.step(r); err != nil {
+			return ErrTrailBroken.because(err)
+		}
+	}
+	return nil
 }
 
 // expiredRecords counts the records at the front that are older than a time.
