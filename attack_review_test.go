@@ -77,3 +77,18 @@ func TestRecordsThatWereBackdatedAreNotPurged(t *testing.T) {
 		t.Errorf("what was tampered with was purged, in %d steps, under a signed anchor", n)
 	}
 }
+
+func TestMapThatAHookSharesIsLeftAsItIs(t *testing.T) {
+	shared := map[string]any{"id": 1, "no name": 2, "plan": "free"}
+	a, _ := newAuth(t, func(cfg *jwtauth.Config) {
+		cfg.Hooks.LoginResponse = func(context.Context, jwtauth.Grant) map[string]any { return shared }
+	})
+	register(t, a, "ann")
+	r := post(t, a.Handler(), "/login", map[string]any{"username": "ann", "password": testPassword})
+	if r.status != 200 || r.str("plan") != "free" {
+		t.Errorf("login with the hook's member: %d %s", r.status, r.text)
+	}
+	if len(shared) != 3 {
+		t.Errorf("the hook's own map was changed: %v", shared)
+	}
+}
