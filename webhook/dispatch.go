@@ -130,6 +130,7 @@ func (s *sender) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
 	s.client.CloseIdleConnections()
+	s.unhold()
 	if err := s.d.cfg.Cursors.ReleaseCursor(ctx, cursorName(s.Name), s.d.holder); err != nil {
 		s.log.Error("webhook cursor not released, others wait until its hold ends", "error", err)
 	}
@@ -253,7 +254,7 @@ func (s *sender) missed(at, next int64) {
 	if n <= 0 || at == 0 && s.FromStart {
 		return
 	}
-	s.log.Error("events purged from the trail before they were sent", "count", n)
+	s.log.Error("events purged from the trail before they were sent", "count", n, "before", next)
 	s.mu.Lock()
 	s.status.Missed += n
 	s.mu.Unlock()

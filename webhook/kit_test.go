@@ -51,7 +51,11 @@ func newAuth(t testing.TB, store *jwtauth.MemoryStore) *jwtauth.Auth {
 func happen(t testing.TB, a *jwtauth.Auth, n int) {
 	t.Helper()
 	for range n {
-		if err := a.AdoptTrail(context.Background()); err != nil {
+		var err error = jwtauth.ErrConflict
+		for errors.Is(err, jwtauth.ErrConflict) { // another Auth seals at this moment
+			err = a.AdoptTrail(context.Background())
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -209,12 +213,14 @@ func start(t testing.TB, d *webhook.Dispatcher) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx) }()
-	return func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-	}
+	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // inOrder fails unless the events were taken in the order of the trail, each of
