@@ -242,7 +242,7 @@ func TestAnswersAreBounded(t *testing.T) {
 		}, ""},
 		{"silence ends", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "no answer in time"},
 		{"huge headers refused", func(w http.ResponseWriter, _ *http.Request) {
-			for i := range 300 {
+			for i := range 4 {
 				w.Header().Set(fmt.Sprint("X-", i), strings.Repeat("x", 64<<10))
 			}
 		}, "no valid answer"},
