@@ -396,6 +396,17 @@ func (id jsonID) MarshalJSON() ([]byte, error) {
 	return json.Marshal(string(id))
 }
 
+// UnmarshalJSON reads either form.
+func (id *jsonID) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		return json.Unmarshal(data, (*string)(id))
+	}
+	var n json.Number
+	err := json.Unmarshal(data, &n)
+	*id = jsonID(n)
+	return err
+}
+
 func (a *Auth) viewUser(ctx context.Context, u User) (json.RawMessage, error) {
 	roles := u.Roles
 	if roles == nil {

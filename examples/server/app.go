@@ -17,11 +17,13 @@ import (
 	"strings"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/webhook"
 )
 
 // app is the server without the network.
 type app struct {
 	auth      *jwtauth.Auth
+	hooks     *webhook.Dispatcher
 	handler   http.Handler
 	namespace string
 	// notes are lines for whoever started it.
@@ -63,6 +65,9 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 	for _, finding := range a.auth.Check(ctx) {
 		a.note("check: %s", finding)
 	}
+	if a.hooks, err = f.openWebhooks(a.auth, store, log); err != nil {
+		return nil, err
+	}
 	protect, err := f.protect(a.auth)
 	if err != nil {
 		return nil, err
@@ -73,7 +78,13 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 	return a, a.createAdmin(ctx, o.admin)
 }
 
-func openStore(db string) (jwtauth.Store, error) {
+// stores is what -db opens: the accounts, and the places of webhooks.
+type stores interface {
+	jwtauth.Store
+	jwtauth.CursorStore
+}
+
+func openStore(db string) (stores, error) {
 	if db != "memory" {
 		return nil, fmt.Errorf("-db %q: the only store is memory", db)
 	}

@@ -55,7 +55,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 		fmt.Fprintln(out, line)
 	}
 	printTour(out, base, app)
-	return errors.Join(serve(ctx, listener, app.handler), app.sendMail())
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	hooksDone := app.sendWebhooks(ctx)
+	served := serve(ctx, listener, app.handler)
+	cancel() // also where serving failed
+	return errors.Join(served, hooksDone(), app.sendMail())
 }
 
 // reachable is the address as a client on this machine writes it: one that
