@@ -73,7 +73,7 @@ func TestRefreshRotates(t *testing.T) {
 	if again := refresh(first["refresh_token"]); again["refresh_token"] != second["refresh_token"] {
 		t.Errorf("a lost answer did not converge: %v", again)
 	}
-	*k.now = k.now.Add(31 * time.Second)
+	k.clock.Add(31 * time.Second)
 	if old, young := validate(first["token"]), validate(second["token"]); old != 403 || young != 200 {
 		t.Errorf("after the grace the old token is answered with %d, the new one with %d", old, young)
 	}
@@ -153,7 +153,7 @@ func TestAttackVectorsRefused(t *testing.T) {
 				cfg.Keys = must(jwtauth.NewKeySet(key))(t)
 				cfg.Tokens = jwtauth.TokenConfig{TTL: time.Duration(vectors.Profile.MaxLifetimeSeconds) * time.Second, Leeway: -1}
 			})
-			*k.now = time.Unix(vectors.Profile.Now, 0)
+			k.clock.Add(time.Unix(vectors.Profile.Now, 0).Sub(epoch))
 			kits[alg] = append(kits[alg], k)
 		}
 	}
