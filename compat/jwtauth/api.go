@@ -113,8 +113,8 @@ func (api *API) endpoints() []endpoint {
 }
 
 // outcome is how a request of an endpoint ended, for the record.
-func (e endpoint) outcome(err error) jwtauth.Outcome {
-	o := jwtauth.Outcome{Err: err}
+func (e endpoint) outcome(id *jwtauth.Identity, err error) jwtauth.Outcome {
+	o := jwtauth.Outcome{Identity: id, Err: err}
 	switch e.name {
 	case "token":
 		o.Event = jwtauth.EventLogin
@@ -144,6 +144,7 @@ type call struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	params wprest.Params
+	id     *jwtauth.Identity // who asks, once that was verified
 }
 
 // serve makes a handler of an endpoint. Every outcome leaves through finish.
@@ -193,23 +194,18 @@ func (c *call) admit(e endpoint) error {
 	return err
 }
 
-// finish is the one way out.
+// finish is the one way out: it sees that there is a record, and answers. If
+// there can't be one, nothing else is answered.
 func (c *call) finish(e endpoint, body any, err error) {
-	if err = c.api.gate.Finish(c.r, "jwt-auth "+e.name, e.outcome(err)); err != nil {
+	told := recorded(err)
+	if fault := c.api.gate.Finish(c.r, "jwt-auth "+e.name, e.outcome(c.id, told)); fault != told {
+		err = fault
+	}
+	if err != nil {
 		c.api.writeError(c.w, err)
 		return
 	}
-	if a, ok := body.(answer); ok {
-		wprest.WriteJSON(c.w, a.status, a.body)
-		return
-	}
 	wprest.WriteJSON(c.w, http.StatusOK, body)
-}
-
-// answer is a body with another status than 200.
-type answer struct {
-	status int
-	body   any
 }
 
 var bodyLimits = strictjson.Limits{Depth: 8, Members: 64}
@@ -322,22 +318,18 @@ func (c *call) validate() (any, error) {
 }
 
 // verified returns the token of the header if it is good.
-func (c *call) verified() (string, error) {
-	token, err := c.header()
-	if err != nil {
+func (c *call) verified() (token string, err error) {
+	if token, err = c.header(); err != nil {
 		return "", err
 	}
-	id, err := c.api.auth.Verify(c.r.Context(), token)
-	if err != nil {
+	if c.id, err = c.api.auth.Verify(c.r.Context(), token); err != nil {
 		return "", err
 	}
 	// Who was deleted a moment ago has a token until it is known to be revoked.
-	if _, err := c.api.auth.UserByID(c.r.Context(), id.UserID); errors.Is(err, jwtauth.ErrNotFound) {
-		return "", jwtauth.ErrInvalidToken
-	} else if err != nil {
-		return "", err
+	if _, err = c.api.auth.UserByID(c.r.Context(), c.id.UserID); errors.Is(err, jwtauth.ErrNotFound) {
+		err = jwtauth.ErrInvalidToken
 	}
-	return token, nil
+	return token, err
 }
 
 const refreshPrefix = "jr1."
