@@ -48,6 +48,10 @@ type Config struct {
 	// Nodes is how many processes run with this configuration, if it is known:
 	// [Auth.Check] then tells what they can't share. It changes nothing.
 	Nodes int
+	// Metrics receives counts and durations, and makes spans if it is a
+	// [Tracer] too. What it does can neither fail nor delay a request. Nil:
+	// nothing is measured.
+	Metrics Metrics
 	// InsecureAllowHTTP accepts an Issuer with http on any host.
 	InsecureAllowHTTP bool
 

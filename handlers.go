@@ -135,8 +135,11 @@ func (a *Auth) serve(e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{auth: a, w: w, r: r.WithContext(a.caller(r))}
 		defer c.recoverPanic(e)
+		timer := a.meter.request(c.r.Context(), e.name)
 		body, err := c.answer(e)
-		if err = c.recordOutcome(e, err); err != nil {
+		err = c.recordOutcome(e, err)
+		timer.end(&err)
+		if err != nil {
 			writeError(w, err)
 			return
 		}

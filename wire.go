@@ -68,6 +68,12 @@ var statuses = map[string]int{
 	codeInternal:                http.StatusInternalServerError,
 }
 
+// knownCode reports whether a code is one of ours.
+func knownCode(code string) bool {
+	_, ok := statuses[code]
+	return ok
+}
+
 // Status returns the HTTP status of any error: 200 for nil, that of its [Code],
 // 403 for one made with [Refuse], and 500 for an error that is none of ours.
 func Status(err error) int {
