@@ -87,49 +87,32 @@ func userClaim(_ context.Context, u jwtauth.User, _ jwtauth.Session) (map[string
 	return map[string]any{"data": map[string]any{"user": map[string]any{"id": u.ID}}}, nil
 }
 
-// endpoint is one route. An outcome is the body of a 200, or an error.
+// endpoint is one route. An outcome is the body of a 200, or an error; event is
+// what it is recorded as, where the core has not done so.
 type endpoint struct {
 	name, rule, method, path string
 	limit                    jwtauth.Limit
+	event                    string
+	read                     bool
 	handle                   func(*call) (any, error)
 }
 
 func (api *API) endpoints() []endpoint {
 	list := []endpoint{
-		{"token", "token", "POST", "/token", jwtauth.LimitLogin, (*call).token},
-		{"validate", "validate", "POST", "/token/validate", jwtauth.LimitValidate, (*call).validate},
+		{"token", "token", "POST", "/token", jwtauth.LimitLogin, jwtauth.EventLogin, false, (*call).token},
+		{"validate", "validate", "POST", "/token/validate", jwtauth.LimitValidate, jwtauth.EventValidate, true, (*call).validate},
 	}
 	if api.mode == Free {
 		return list
 	}
 	return append(list,
-		endpoint{"refresh", "refresh", "POST", "/token/refresh", jwtauth.LimitRefresh, (*call).refresh},
-		endpoint{"revoke", "revoke", "POST", "/token/revoke", jwtauth.LimitRevoke, (*call).revoke},
-		endpoint{"admin-list", "admin", "GET", "/admin/tokens", "", (*call).listTokens},
-		endpoint{"admin-get", "admin", "GET", "/admin/tokens/{id}", "", (*call).getToken},
-		endpoint{"admin-revoke", "admin", "PUT", "/admin/tokens/{id}", "", (*call).revokeToken},
-		endpoint{"admin-delete", "admin", "DELETE", "/admin/tokens/{id}", "", (*call).deleteToken},
+		endpoint{"refresh", "refresh", "POST", "/token/refresh", jwtauth.LimitRefresh, jwtauth.EventRefresh, false, (*call).refresh},
+		endpoint{"revoke", "revoke", "POST", "/token/revoke", jwtauth.LimitRevoke, jwtauth.EventRevoke, false, (*call).revoke},
+		endpoint{"admin-list", "admin", "GET", "/admin/tokens", "", jwtauth.EventReadSessions, true, (*call).listTokens},
+		endpoint{"admin-get", "admin", "GET", "/admin/tokens/{id}", "", jwtauth.EventReadSessions, true, (*call).getToken},
+		endpoint{"admin-revoke", "admin", "PUT", "/admin/tokens/{id}", "", jwtauth.EventSessionEnd, false, (*call).revokeToken},
+		endpoint{"admin-delete", "admin", "DELETE", "/admin/tokens/{id}", "", jwtauth.EventSessionEnd, false, (*call).deleteToken},
 	)
-}
-
-// outcome is how a request of an endpoint ended, for the record.
-func (e endpoint) outcome(id *jwtauth.Identity, err error) jwtauth.Outcome {
-	o := jwtauth.Outcome{Identity: id, Err: err}
-	switch e.name {
-	case "token":
-		o.Event = jwtauth.EventLogin
-	case "validate":
-		o.Event, o.Read = jwtauth.EventValidate, true
-	case "refresh":
-		o.Event = jwtauth.EventRefresh
-	case "revoke":
-		o.Event = jwtauth.EventRevoke
-	case "admin-list", "admin-get":
-		o.Event, o.Read = jwtauth.EventReadSessions, true
-	default:
-		o.Event = jwtauth.EventSessionEnd
-	}
-	return o
 }
 
 // Routes returns the routes, for other routers.
@@ -198,7 +181,8 @@ func (c *call) admit(e endpoint) error {
 // there can't be one, nothing else is answered.
 func (c *call) finish(e endpoint, body any, err error) {
 	told := recorded(err)
-	if fault := c.api.gate.Finish(c.r, "jwt-auth "+e.name, e.outcome(c.id, told)); fault != told {
+	outcome := jwtauth.Outcome{Event: e.event, Read: e.read, Identity: c.id, Err: told}
+	if fault := c.api.gate.Finish(c.r, "jwt-auth "+e.name, outcome); fault != told {
 		err = fault
 	}
 	if err != nil {

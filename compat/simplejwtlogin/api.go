@@ -62,7 +62,7 @@ var ruleNames = []string{ruleAuth, ruleRefresh, ruleValidate, ruleRevoke, ruleRe
 func (api *API) newGates(auth *jwtauth.Auth) error {
 	addresses, codes := api.cfg.Access, api.cfg.Access
 	addresses.Endpoints, codes.Endpoints = map[string]jwtauth.AccessRule{}, map[string]jwtauth.AccessRule{}
-	addresses.Codes = nil
+	addresses.Codes, codes.AllowIPs = nil, nil
 	for name, rule := range api.cfg.Access.Endpoints {
 		if rule.Code {
 			codes.Endpoints[name] = jwtauth.AccessRule{Code: true}
