@@ -61,6 +61,8 @@ const (
 	typeAutoLogin = "autologin+jwt"
 )
 
+var tokenTypes = []string{typeAccess, typeSSO, typeAutoLogin}
+
 // maxTokenBytes bounds the work that an unverified token can cause.
 const maxTokenBytes = 8 << 10
 
@@ -450,7 +452,9 @@ func sign(key Key, typ string, c Claims, extra map[string]any) (token string, pa
 	if _, err := parseClaims(string(payload)); err != nil {
 		return "", nil, fmt.Errorf("claims that no verifier would accept: %s", Reason(err))
 	}
-	out := appendHeader(make([]byte, 0, 512), key, typ)
+	head := key.head(typ)
+	out := make([]byte, 0, len(head)+2+strictBase64.EncodedLen(len(payload)+maxSignature))
+	out = append(out, head...)
 	out = append(out, '.')
 	out = strictBase64.AppendEncode(out, payload)
 	sig, err := key.sign(out)
@@ -465,15 +469,19 @@ func sign(key Key, typ string, c Claims, extra map[string]any) (token string, pa
 	return string(out), payload, nil
 }
 
-func appendHeader(dst []byte, key Key, typ string) []byte {
+// maxSignature is what most keys need; a longer one costs a copy.
+const maxSignature = 256
+
+// encodeHeader returns the first segment of the tokens of a type.
+func encodeHeader(alg, kid, typ string) string {
 	h := make([]byte, 0, 192)
 	h = append(h, `{"alg":`...)
-	h = appendString(h, key.Algorithm())
+	h = appendString(h, alg)
 	h = append(h, `,"kid":`...)
-	h = appendString(h, key.ID())
+	h = appendString(h, kid)
 	h = append(h, `,"typ":`...)
 	h = appendString(h, typ)
-	return strictBase64.AppendEncode(dst, append(h, '}'))
+	return strictBase64.EncodeToString(append(h, '}'))
 }
 
 // encodeClaims writes the claims in a fixed order, the extra ones last and sorted.
