@@ -59,7 +59,8 @@ func (m *memoryRevocations) Revoke(ctx context.Context, r Revocation) error {
 			if old != nil && *old >= r.Version {
 				return old
 			}
-			return &r.Version
+			version := r.Version // alone: r is larger
+			return &version
 		})
 	}
 	return nil

@@ -15,7 +15,14 @@ import (
 // size is the number of entries of each kind.
 func (s *MemoryStore) size() string {
 	return fmt.Sprintf("sessions %d of %d users, codes %d, claims %d, counts %d",
-		len(s.memorySessions.rows.entries), len(s.byUser), len(s.codes.entries), len(s.claims.entries), len(s.counts.entries))
+		len(s.memorySessions.queue), s.byUser.size(), len(s.codes.entries), len(s.claims.entries), len(s.counts.entries))
+}
+
+func (x *placeIndex) size() (n int) {
+	for i := range x.parts {
+		n += x.parts[i].used
+	}
+	return n
 }
 
 func (s *MemoryStore) revocations() [3]int {
