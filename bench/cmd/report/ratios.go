@@ -63,12 +63,25 @@ func ratio(a, b string) func(*results) float64 { return unitRatio("ns/op", a, b)
 func unitRatio(unit, a, b string) func(*results) float64 {
 	return func(r *results) float64 {
 		of, to := r.values[a][unit], r.values[b][unit]
+		if r.fastest {
+			return least(of) / least(to)
+		}
 		var list []float64
 		for i := range min(len(of), len(to)) {
 			list = append(list, of[i]/to[i])
 		}
 		return median(list)
 	}
+}
+
+func least(list []float64) float64 {
+	least := math.NaN()
+	for _, v := range list {
+		if !(v >= least) && !math.IsNaN(v) {
+			least = v
+		}
+	}
+	return least
 }
 
 func unit(unit, name string) func(*results) float64 {
