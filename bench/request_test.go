@@ -156,7 +156,7 @@ func (k *kit) chi() http.Handler {
 	})))
 }
 
-func (k *kit) auth0(b *testing.B) http.Handler {
+func (k *kit) auth0(b testing.TB) http.Handler {
 	b.Helper()
 	v, err := validator.New(
 		validator.WithKeyFunc(func(context.Context) (any, error) { return k.verify, nil }),
@@ -174,7 +174,7 @@ func (k *kit) auth0(b *testing.B) http.Handler {
 	}))
 }
 
-func (k *kit) gin(b *testing.B) http.Handler {
+func (k *kit) gin(b testing.TB) http.Handler {
 	b.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	m, err := ginjwt.New(&ginjwt.GinJWTMiddleware{
