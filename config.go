@@ -33,19 +33,21 @@ type Config struct {
 	OldSecrets [][]byte
 	// Store keeps users, sessions, revocations, codes, counters and events.
 	Store Store
-	// Users, Revocations, Codes, Counters and Audit replace single parts of
-	// Store, as Sessions.Store does for sessions. With all of them set, Store
-	// may be nil.
+	// Users, Revocations, Codes and Counters replace single parts of Store,
+	// as Sessions.Store and Audit.Store do for sessions and the audit trail.
+	// With all of them set, Store may be nil.
 	Users       UserStore
 	Revocations RevocationStore
 	Codes       CodeStore
 	Counters    CounterStore
-	Audit       AuditStore
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets one line for each event, and the precise reason of each
 	// refusal at level debug. It never gets a secret. Default: slog.Default.
 	Logger *slog.Logger
+	// Nodes is how many processes run with this configuration, if it is known:
+	// [Auth.Check] then tells what they can't share. It changes nothing.
+	Nodes int
 	// InsecureAllowHTTP accepts an Issuer with http on any host.
 	InsecureAllowHTTP bool
 
@@ -65,6 +67,7 @@ type Config struct {
 	Proxies      ProxyConfig
 	Limits       LimitConfig
 	Lockout      LockoutConfig
+	Audit        AuditConfig
 	Hooks        Hooks
 }
 
@@ -77,8 +80,16 @@ func (cfg Config) GoString() string { return cfg.String() }
 
 // TokenConfig is about access tokens.
 type TokenConfig struct {
-	// TTL is how long an access token lives. Default 1 h, at most 24 h.
+	// TTL is how long an access token lives, if its session does not end
+	// first. Default 1 h, at most 24 h.
 	TTL time.Duration
+	// MaxTTL is the longest life that a [TokenProfile] may give to a token:
+	// from TTL, the default, to 31 days. Tokens that live longer are refused,
+	// and revocations are remembered for that long, so more than is used
+	// costs memory. All nodes need the same value; raise it on all of them
+	// before any makes such tokens. A [Verifier] elsewhere needs it as its
+	// MaxLifetime if it is more than 24 h.
+	MaxTTL time.Duration
 	// Leeway is how far ahead the clock of another node may run: it applies
 	// to iat and nbf and never stretches exp. Default 30 s, at most 10 min;
 	// negative means none.
@@ -164,6 +175,7 @@ type LimitConfig struct {
 const (
 	defaultTokenTTL    = time.Hour
 	maxTokenTTL        = 24 * time.Hour
+	maxProfileTTL      = 31 * 24 * time.Hour
 	defaultLeeway      = 30 * time.Second
 	maxLeeway          = 10 * time.Minute
 	defaultSessionLife = 30 * 24 * time.Hour
@@ -195,6 +207,7 @@ func (cfg Config) withDefaults() Config {
 	}
 	cfg.fillStores()
 	defaultTo(&cfg.Tokens.TTL, defaultTokenTTL)
+	defaultTo(&cfg.Tokens.MaxTTL, cfg.Tokens.TTL)
 	cfg.Tokens.Leeway = orNone(cfg.Tokens.Leeway, defaultLeeway)
 	defaultTo(&cfg.Sessions.Lifetime, defaultSessionLife)
 	cfg.Sessions.Grace = orNone(cfg.Sessions.Grace, defaultGrace)
@@ -213,6 +226,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.AutoLogin = cfg.AutoLogin.withDefaults()
 	cfg.CORS = cfg.CORS.withDefaults()
 	cfg.Lockout = cfg.Lockout.withDefaults()
+	cfg.Audit = cfg.Audit.withDefaults()
 	return cfg
 }
 
@@ -236,8 +250,8 @@ func (cfg *Config) fillStores() {
 	if cfg.Counters == nil {
 		cfg.Counters = s
 	}
-	if cfg.Audit == nil {
-		cfg.Audit = s
+	if cfg.Audit.Store == nil {
+		cfg.Audit.Store = s
 	}
 }
 
@@ -283,6 +297,7 @@ func (cfg Config) validate() error {
 		cfg.validateKeys(),
 		cfg.validateStores(),
 		within("Tokens.TTL", cfg.Tokens.TTL, time.Second, maxTokenTTL),
+		within("Tokens.MaxTTL", cfg.Tokens.MaxTTL, min(cfg.Tokens.TTL, maxProfileTTL), maxProfileTTL),
 		within("Tokens.Leeway", cfg.Tokens.Leeway, 0, maxLeeway),
 		cfg.validateCache(),
 		within("Sessions.Lifetime", cfg.Sessions.Lifetime, time.Second, maxSessionLife),
@@ -297,6 +312,7 @@ func (cfg Config) validate() error {
 		cfg.CORS.validate(cfg.InsecureAllowHTTP),
 		cfg.validateAccess(),
 		cfg.Lockout.validate(),
+		cfg.Audit.validate(),
 		cfg.Limits.validate(),
 	)
 }
@@ -389,7 +405,7 @@ func (cfg Config) validateStores() error {
 	}{
 		{"Users", cfg.Users == nil}, {"Sessions.Store", cfg.Sessions.Store == nil},
 		{"Revocations", cfg.Revocations == nil}, {"Codes", cfg.Codes == nil},
-		{"Counters", cfg.Counters == nil}, {"Audit", cfg.Audit == nil},
+		{"Counters", cfg.Counters == nil}, {"Audit.Store", cfg.Audit.Store == nil},
 	} {
 		if s.missing {
 			errs = append(errs, fmt.Errorf("jwtauth: Config.Store is required, or else Config.%s", s.name))
@@ -409,7 +425,7 @@ func (cfg Config) validateRoles() error {
 }
 
 func (cfg Config) validateAccess() error {
-	_, errAccess := newAccess(cfg.Access)
+	_, errAccess := newAccess("Config.Access", cfg.Access)
 	_, errProxies := newProxies(cfg.Proxies)
 	return errors.Join(errAccess, errProxies)
 }

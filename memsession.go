@@ -142,10 +142,12 @@ func (m *memorySessions) live(userID string, now time.Time) []Session {
 			list = append(list, s)
 		}
 	}
-	slices.SortFunc(list, func(a, b Session) int {
-		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(list, latestFirst)
 	return list
+}
+
+func latestFirst(a, b Session) int {
+	return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID))
 }
 
 func (m *memorySessions) add(s Session) {
@@ -282,6 +284,28 @@ func (m *memorySessions) Sessions(ctx context.Context, userID string, now time.T
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.live(userID, now), nil
+}
+
+// ListSessions implements [SessionLister]. It looks at every session there is.
+func (m *memorySessions) ListSessions(ctx context.Context, q SessionQuery) ([]Session, int, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
+	limit := cmp.Or(q.Limit, 100)
+	if limit < 1 || limit > 1000 || q.Offset < 0 {
+		return nil, 0, ErrInvalidInput
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var list []Session
+	for _, place := range m.queue {
+		if s := m.session(place); q.Matches(s) {
+			list = append(list, s)
+		}
+	}
+	slices.SortFunc(list, latestFirst)
+	rest := list[min(q.Offset, len(list)):]
+	return slices.Clone(rest[:min(limit, len(rest))]), len(list), nil
 }
 
 // sessionQueue implements [heap.Interface].

@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync/atomic"
 
@@ -17,7 +18,7 @@ type identityKey struct{}
 type caller struct {
 	context.Context
 	// auth is who identified the caller: what one Auth has verified means
-	// nothing to another.
+	// nothing to another, unless [Auth.WithTokens] made it of it.
 	auth *Auth
 	// request and client are for [ClientFrom]: few handlers ask for it.
 	request *http.Request
@@ -26,6 +27,8 @@ type caller struct {
 	// further out. None of the three changes once the context is handed on.
 	known, anonymous bool
 	own              ownIdentity
+	// outcome is for endpoints.
+	outcome outcome
 }
 
 // Value implements [context.Context].
@@ -37,6 +40,8 @@ func (c *caller) Value(key any) any {
 		}
 	case clientKey:
 		return *c.who()
+	case outcomeKey:
+		return &c.outcome
 	}
 	return c.Context.Value(key)
 }
@@ -115,12 +120,26 @@ func (a *Auth) RequireRole(roles ...string) func(http.Handler) http.Handler {
 				err = ErrForbidden
 			}
 			if err != nil {
-				writeError(w, err)
+				writeError(w, a.refusedAccess(r.Context(), &c.own.Identity, err))
 				return
 			}
 			next.ServeHTTP(w, r)
 		})
 	}
+}
+
+// refusedAccess records what somebody may want to look into: a right that is
+// missing, a token that was made up or revoked. That a token has expired, or that
+// there is none, happens to everybody.
+func (a *Auth) refusedAccess(ctx context.Context, id *Identity, err error) error {
+	event := Event{Name: EventAccess}
+	switch {
+	case errors.Is(err, ErrForbidden):
+		event.UserID, event.SessionID, event.TokenID = id.UserID, id.SessionID, id.TokenID
+	case !errors.Is(err, ErrInvalidToken), Reason(err) == ReasonExpired:
+		return err
+	}
+	return a.refused(ctx, event, err)
 }
 
 // RateLimit bounds the requests of each caller to a host's own handlers: by
@@ -189,7 +208,7 @@ func sessionKey(id *Identity) string {
 // finds the identity of the one before it. The request that it returns has the
 // caller for its context, with an identity or without.
 func (a *Auth) identify(r *http.Request) (*caller, *http.Request, error) {
-	if c, ok := r.Context().Value(identityKey{}).(*caller); ok && c.auth == a && c.known {
+	if c, ok := r.Context().Value(identityKey{}).(*caller); ok && c.auth.verifier == a.verifier && c.known {
 		return c, r, nil
 	}
 	c := a.caller(r)

@@ -96,9 +96,10 @@ const (
 	ReasonLifetime    = "lifetime too long" // longer than this verifier allows
 	ReasonRevoked     = "revoked"           // by token id, session or user
 	ReasonLocked      = "locked"            // too many wrong passwords, for ErrInvalidCredentials
+	ReasonDomain      = "e-mail domain"     // not one of RegistrationConfig.EmailDomains, for ErrInvalidInput
 )
 
-// Reason returns why a token or a password was refused, as one of the Reason…
+// Reason returns why a token, a password or an address was refused, as one of the Reason…
 // constants, or "" if err has no such reason. It is meant for logs, and for protocols that
 // must tell; a public answer is better off without it.
 func Reason(err error) string {
@@ -425,13 +426,17 @@ func ValidClaimName(name string) bool {
 // reservedClaims are set by this package alone.
 var reservedClaims = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "ver", "roles"}
 
+// ReservedClaim reports whether a claim is set by this package alone: neither a
+// hook nor a [TokenProfile] may set it.
+func ReservedClaim(name string) bool { return slices.Contains(reservedClaims, name) }
+
 // checkExtra refuses claims of a hook that it may not set.
 func checkExtra(extra map[string]any) error {
 	for name := range extra {
 		if !ValidClaimName(name) {
 			return fmt.Errorf("a claim name that is not allowed: %q", name)
 		}
-		if slices.Contains(reservedClaims, name) {
+		if ReservedClaim(name) {
 			return fmt.Errorf("claim %q is reserved", name)
 		}
 	}

@@ -136,7 +136,7 @@ func brokenStores() map[string]mistake {
 	all := make(map[string]mistake)
 	for _, part := range []map[string]mistake{
 		brokenUsers(), brokenKeys(), racyUsers(), brokenSessions(), brokenLimits(), racySessions(),
-		brokenRevocations(), racyRevocations(), brokenCodes(), racyCodes(), brokenCounters(), racyCounters(), brokenRest(),
+		brokenRevocations(), racyRevocations(), brokenCodes(), racyCodes(), brokenCounters(), racyCounters(), brokenTrail(), brokenChain(), brokenCursors(),
 	} {
 		maps.Copy(all, part)
 	}
@@ -627,6 +627,20 @@ func brokenSessions() map[string]mistake {
 					err = jwtauth.ErrNotFound
 				}
 				return ended, err
+			}
+		}},
+		"list of all sessions counts the page": {"sessions/pages show every session that is asked for", func(b *broken) {
+			b.listSessions = func(ctx context.Context, q jwtauth.SessionQuery) ([]jwtauth.Session, int, error) {
+				page, _, err := b.MemoryStore.ListSessions(ctx, q)
+				return page, len(page), err
+			}
+		}},
+		"list of all sessions takes an end for live": {"sessions/pages show every session that is asked for", func(b *broken) {
+			b.listSessions = func(ctx context.Context, q jwtauth.SessionQuery) ([]jwtauth.Session, int, error) {
+				if !q.ExpiresAfter.IsZero() {
+					q.ExpiresAfter = q.ExpiresAfter.Add(-time.Second)
+				}
+				return b.MemoryStore.ListSessions(ctx, q)
 			}
 		}},
 		"list shows expired sessions": {"sessions/list shows live sessions, latest login first", func(b *broken) {
@@ -1517,37 +1531,6 @@ func racyCounters() map[string]mistake {
 	}
 }
 
-func brokenRest() map[string]mistake {
-	return map[string]mistake{
-		"events dropped": {"audit/events appended whole and in order", func(b *broken) {
-			b.append = func(ctx context.Context, e jwtauth.Event) error { return ctx.Err() }
-		}},
-		"events cut": {"audit/events appended whole and in order", func(b *broken) {
-			b.append = func(ctx context.Context, e jwtauth.Event) error {
-				e.UserAgent = e.UserAgent[:min(len(e.UserAgent), 100)]
-				return b.MemoryStore.Append(ctx, e)
-			}
-		}},
-		"events sampled": {"audit/no concurrent event is lost", func(b *broken) {
-			var busy cells[bool]
-			b.append = func(ctx context.Context, e jwtauth.Event) error {
-				if on, _ := busy.get(""); on {
-					return nil
-				}
-				busy.set("", true)
-				gap()
-				busy.set("", false)
-				return b.MemoryStore.Append(ctx, e)
-			}
-		}},
-		"events ignore the context": {"audit/cancelled context changes nothing", func(b *broken) {
-			b.append = func(ctx context.Context, e jwtauth.Event) error {
-				return b.MemoryStore.Append(context.WithoutCancel(ctx), e)
-			}
-		}},
-	}
-}
-
 // swallowingStores are down, and say something else.
 func swallowingStores() map[string]mistake {
 	const (
@@ -1557,6 +1540,7 @@ func swallowingStores() map[string]mistake {
 		codes       = "faults/broken code store says so"
 		counters    = "faults/broken counter store says so"
 		audit       = "faults/broken audit store says so"
+		cursors     = "faults/broken cursor store says so"
 	)
 	return map[string]mistake{
 		"Revoked says no": {revocations, func(b *broken) {
@@ -1598,6 +1582,9 @@ func swallowingStores() map[string]mistake {
 		"ListUsers says none": {users, func(b *broken) {
 			b.listUsers = func(context.Context, jwtauth.UserQuery) ([]jwtauth.User, error) { return nil, nil }
 		}},
+		"ListSessions says none": {sessions, func(b *broken) {
+			b.listSessions = func(context.Context, jwtauth.SessionQuery) ([]jwtauth.Session, int, error) { return nil, 0, nil }
+		}},
 		"AdvanceSession says not found": {sessions, func(b *broken) {
 			b.advanceSession = func(context.Context, jwtauth.SessionAdvance) (s jwtauth.Session, _ bool, _ error) {
 				return s, false, jwtauth.ErrNotFound
@@ -1607,7 +1594,28 @@ func swallowingStores() map[string]mistake {
 			b.endSessions = func(context.Context, string, string) ([]string, error) { return nil, nil }
 		}},
 		"Append says done": {audit, func(b *broken) {
-			b.append = func(context.Context, jwtauth.Event) error { return nil }
+			b.append = func(context.Context, jwtauth.AuditRecord) error { return nil }
+		}},
+		"EraseAuditKey says done": {audit, func(b *broken) {
+			b.eraseAuditKey = func(context.Context, string) error { return nil }
+		}},
+		"Seal says conflict": {audit, func(b *broken) {
+			b.seal = func(context.Context, jwtauth.AuditMark, []jwtauth.AuditSeal, jwtauth.AuditMark) error {
+				return jwtauth.ErrConflict
+			}
+		}},
+		"AuditKey says not found": {audit, func(b *broken) {
+			b.auditKey = func(context.Context, string, jwtauth.AuditKey) (k jwtauth.AuditKey, _ error) {
+				return k, jwtauth.ErrNotFound
+			}
+		}},
+		"HoldCursor says held": {cursors, func(b *broken) {
+			b.holdCursor = func(context.Context, string, string, int64, time.Time, time.Time) (c jwtauth.Cursor, _ error) {
+				return c, jwtauth.ErrConflict
+			}
+		}},
+		"MoveCursor says done": {cursors, func(b *broken) {
+			b.moveCursor = func(context.Context, string, string, int64, time.Time) error { return nil }
 		}},
 	}
 }
