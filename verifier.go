@@ -129,7 +129,7 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 	}
 	return &Verifier{
 		gate: gate{issuer: cfg.Issuer, audience: slices.Clone(cfg.Audience), typ: typeAccess,
-			leeway: cfg.Leeway, maxLifetime: cfg.MaxLifetime},
+			leeway: cfg.Leeway, maxLifetime: cfg.MaxLifetime, headers: new(knownHeaders)},
 		keys:        cfg.finder(),
 		revocations: cfg.Revocations,
 		cache:       newTokenCache(cfg.CacheSize),
