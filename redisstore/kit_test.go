@@ -56,7 +56,11 @@ var prefixes atomic.Int64
 // after the test.
 func open(t testing.TB, client redis.UniversalClient) *redisstore.Store {
 	t.Helper()
-	return openPrefix(t, client, fmt.Sprintf("jwtauth-test-%d-%d-%d:", os.Getpid(), time.Now().UnixNano(), prefixes.Add(1)))
+	return openPrefix(t, client, newPrefix())
+}
+
+func newPrefix() string {
+	return fmt.Sprintf("jwtauth-test-%d-%d-%d:", os.Getpid(), time.Now().UnixNano(), prefixes.Add(1))
 }
 
 func openPrefix(t testing.TB, client redis.UniversalClient, prefix string) *redisstore.Store {
@@ -67,6 +71,13 @@ func openPrefix(t testing.TB, client redis.UniversalClient, prefix string) *redi
 	}
 	t.Cleanup(func() { removeAll(t, client, prefix) })
 	return s
+}
+
+// twoNodes gives the stores of two nodes: clients of their own, and the same keys.
+func twoNodes(t testing.TB) (a, b *redisstore.Store) {
+	t.Helper()
+	prefix := newPrefix()
+	return openPrefix(t, connect(t, serverURL()), prefix), openPrefix(t, connect(t, serverURL()), prefix)
 }
 
 // removeAll deletes the keys of a prefix on every node.

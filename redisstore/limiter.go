@@ -88,7 +88,7 @@ func usage(reply []any, rule jwtauth.Rule, now time.Time) (jwtauth.Usage, error)
 	at := time.Unix(seconds, nanos)
 	each := float64(rule.Per) / float64(rule.Limit)
 	u := jwtauth.Usage{Allowed: allowed == 1, Limit: rule.Limit, Reset: at.Add(up(debt))}
-	// The nanosecond that allow.lua forgives.
+	// What comes back within a nanosecond is there: see allow.lua.
 	u.Remaining = max(int(math.Floor((float64(rule.Per)-debt+1)/each)), 0)
 	if !u.Allowed {
 		u.Remaining = 0

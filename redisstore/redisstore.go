@@ -90,27 +90,21 @@ func NewClient(url string) (redis.UniversalClient, error) {
 	if strings.Contains(url, "addr=") {
 		opt, err := redis.ParseClusterURL(url)
 		if err != nil {
-			return nil, fmt.Errorf("redisstore: not a URL of a cluster: %s", withoutURL(err))
+			return nil, errURL
 		}
 		opt.ContextTimeoutEnabled = true
 		return redis.NewClusterClient(opt), nil
 	}
 	opt, err := redis.ParseURL(url)
 	if err != nil {
-		return nil, fmt.Errorf("redisstore: not a URL of Redis: %s", withoutURL(err))
+		return nil, errURL
 	}
 	opt.ContextTimeoutEnabled = true
 	return redis.NewClient(opt), nil
 }
 
-// withoutURL keeps the reason and drops the URL, which has a password in it.
-func withoutURL(err error) string {
-	text := err.Error()
-	if at := strings.LastIndex(text, ": "); at >= 0 {
-		return text[at+2:]
-	}
-	return "unexpected form"
-}
+// errURL says nothing of the URL, or of what is wrong: there is a password in it.
+var errURL = errors.New("redisstore: not a URL of Redis, like redis://user:password@host:6379/0")
 
 // Open returns a store on a client that stays the caller's to close. It refuses
 // one whose answers could be stale or that ignores the time limit of a call:

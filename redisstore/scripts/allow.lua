@@ -25,10 +25,10 @@ if old then
 	end
 end
 
--- A nanosecond is forgiven, so that rounding does not refuse a use at the very
--- moment that was announced.
+-- Less than a nanosecond is forgiven, so that rounding does not refuse a use at
+-- the very moment that was announced.
 local allowed = 0
-if debt + per / limit <= per + 1 then
+if debt + per / limit <= per + 0.75 then
 	allowed = 1
 	debt = math.min(debt + per / limit, per)
 end
