@@ -182,7 +182,10 @@ func (a *Auth) domainAllowed(emailKey string) bool {
 
 // checkNewPassword applies the policy.
 func (a *Auth) checkNewPassword(ctx context.Context, password string, u User) error {
-	return a.cfg.Passwords.check(ctx, password, u, a.cfg.Issuer)
+	if err := a.cfg.Passwords.check(ctx, password, u, a.cfg.Issuer); err != nil {
+		return err
+	}
+	return a.passwordPolicy(ctx, u, password)
 }
 
 // PasswordChange is a request to replace one's own password.
@@ -304,9 +307,10 @@ func (a *Auth) Enable(ctx context.Context, userID string) error {
 }
 
 // DeleteUser removes an account and ends all of its sessions. Its name and
-// address are free again; its id is not given to anybody else. [ErrNotFound] if
-// it is gone already; its tokens are refused then too, in case an earlier call
-// got no further.
+// address are free again; its id is not given to anybody else. Of its events the
+// trail keeps that they happened, and forgets whose they were: see
+// [Event.Erased]. [ErrNotFound] if it is gone already; what is left of it is
+// removed then too, in case an earlier call got no further.
 func (a *Auth) DeleteUser(ctx context.Context, userID string) error {
 	gone := User{ID: userID, CredentialVersion: AllVersions}
 	err := a.users.DeleteUser(ctx, userID)
@@ -316,7 +320,16 @@ func (a *Auth) DeleteUser(ctx context.Context, userID string) error {
 	if endErr := a.endAll(ctx, gone, EventAccountDelete); endErr != nil {
 		return endErr
 	}
+	if eraseErr := a.eraseTraces(context.WithoutCancel(ctx), userID); eraseErr != nil {
+		return eraseErr
+	}
 	return storeFault(err)
+}
+
+// eraseTraces removes what is left of somebody elsewhere. Mailed codes hold a
+// keyed hash and expire by themselves.
+func (a *Auth) eraseTraces(ctx context.Context, userID string) error {
+	return errors.Join(a.unlock(ctx, userID), a.erase(ctx, userID))
 }
 
 // DeleteOwnAccount is [Auth.DeleteUser] for the user, after the checks that

@@ -40,9 +40,15 @@ func ClientFrom(ctx context.Context) Client {
 	return c
 }
 
+// parseAddress reads an address in its one spelling.
+func parseAddress(text string) (netip.Addr, error) {
+	ip, err := netip.ParseAddr(text)
+	return ip.Unmap(), err
+}
+
 // sourceOf is Source for an address that was stored as text.
 func sourceOf(address string) string {
-	ip, err := netip.ParseAddr(address)
+	ip, err := parseAddress(address)
 	if err != nil {
 		return ""
 	}

@@ -33,14 +33,13 @@ type Config struct {
 	OldSecrets [][]byte
 	// Store keeps users, sessions, revocations, codes, counters and events.
 	Store Store
-	// Users, Revocations, Codes, Counters and Audit replace single parts of
-	// Store, as Sessions.Store does for sessions. With all of them set, Store
-	// may be nil.
+	// Users, Revocations, Codes and Counters replace single parts of Store,
+	// as Sessions.Store and Audit.Store do for sessions and the audit trail.
+	// With all of them set, Store may be nil.
 	Users       UserStore
 	Revocations RevocationStore
 	Codes       CodeStore
 	Counters    CounterStore
-	Audit       AuditStore
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets one line for each event, and the precise reason of each
@@ -65,6 +64,7 @@ type Config struct {
 	Proxies      ProxyConfig
 	Limits       LimitConfig
 	Lockout      LockoutConfig
+	Audit        AuditConfig
 	Hooks        Hooks
 }
 
@@ -210,6 +210,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.AutoLogin = cfg.AutoLogin.withDefaults()
 	cfg.CORS = cfg.CORS.withDefaults()
 	cfg.Lockout = cfg.Lockout.withDefaults()
+	cfg.Audit = cfg.Audit.withDefaults()
 	return cfg
 }
 
@@ -233,8 +234,8 @@ func (cfg *Config) fillStores() {
 	if cfg.Counters == nil {
 		cfg.Counters = s
 	}
-	if cfg.Audit == nil {
-		cfg.Audit = s
+	if cfg.Audit.Store == nil {
+		cfg.Audit.Store = s
 	}
 }
 
@@ -293,6 +294,7 @@ func (cfg Config) validate() error {
 		cfg.CORS.validate(cfg.InsecureAllowHTTP),
 		cfg.validateAccess(),
 		cfg.Lockout.validate(),
+		cfg.Audit.validate(),
 		cfg.Limits.validate(),
 	)
 }
@@ -378,7 +380,7 @@ func (cfg Config) validateStores() error {
 	}{
 		{"Users", cfg.Users == nil}, {"Sessions.Store", cfg.Sessions.Store == nil},
 		{"Revocations", cfg.Revocations == nil}, {"Codes", cfg.Codes == nil},
-		{"Counters", cfg.Counters == nil}, {"Audit", cfg.Audit == nil},
+		{"Counters", cfg.Counters == nil}, {"Audit.Store", cfg.Audit.Store == nil},
 	} {
 		if s.missing {
 			errs = append(errs, fmt.Errorf("jwtauth: Config.Store is required, or else Config.%s", s.name))

@@ -117,6 +117,9 @@ var (
 	ErrConflict = &Error{Code: "conflict", Message: "The record was changed meanwhile. Please try again."}
 	// ErrNotFound means that there is no such record (404).
 	ErrNotFound = &Error{Code: "not_found", Message: "There is no such record."}
+	// ErrTrailBroken means that the audit trail is not as it was written:
+	// see [Auth.VerifyTrail] (500).
+	ErrTrailBroken = &Error{Code: "trail_broken", Message: "The audit trail was tampered with, or damaged."}
 	// ErrRateLimited means that a limit is used up; RetryAfter says until when (429).
 	ErrRateLimited = &Error{Code: "jwt_auth_rate_limited", Message: "Rate limit exceeded"}
 	// ErrOverloaded means that all hashing slots and the queue are taken (503).

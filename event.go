@@ -1,13 +1,10 @@
 package jwtauth
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // Event is the record of one thing that happened, or was refused. It holds no
@@ -16,7 +13,7 @@ import (
 type Event struct {
 	// ID is a UUID of version 7: unique, and sorted by time.
 	ID string
-	// Time is when it happened, in UTC.
+	// Time is when it happened, in UTC, with microseconds.
 	Time time.Time
 	// Name is one of the Event… constants.
 	Name string
@@ -24,15 +21,29 @@ type Event struct {
 	Result string
 	// Reason says why something was refused, as a code.
 	Reason string
+	// Count is 1, or how many refusals that were alike this one stands for:
+	// see [AuditConfig.Refusals].
+	Count int64
 	// UserID is whose account it is about; "" if unknown.
 	UserID string
 	// ActorID is who did it, where that is somebody else.
 	ActorID string
 	// SessionID and TokenID say by which session and token.
 	SessionID, TokenID string
-	// Address, UserAgent and RequestID come from the [Client].
-	Address, UserAgent, RequestID string
+	// Address, UserAgent, DeviceID and RequestID come from the [Client].
+	Address, UserAgent, DeviceID, RequestID string
+
+	// Sequence is the place in the sealed trail, from 1 on without a gap; 0
+	// until it has one, which takes a moment.
+	Sequence int64
+	// Erased says that the account was deleted: of its events only ID, Time,
+	// Name, Result, Reason and Count are left.
+	Erased bool
 }
+
+// Device is a name for people of what the caller used, for example "Firefox on
+// Windows". It is a hint and proves nothing.
+func (e Event) Device() string { return deviceName(e.UserAgent) }
 
 // The names of events.
 const (
@@ -56,6 +67,20 @@ const (
 	EventSSO            = "sso.exchange"
 	EventAutoLogin      = "autologin"
 	EventUnlock         = "account.unlock"
+	// EventNewDevice is a notice beside [EventLogin]: somebody has logged in
+	// from what looks like a device that the account has not used before.
+	EventNewDevice = "login.new_device"
+	// EventAccess is a request to a host's own route that was refused for
+	// want of a right, or with a token that was made up or revoked.
+	EventAccess = "access"
+	// EventTrailAdopt is a call of [Auth.AdoptTrail].
+	EventTrailAdopt = "trail.adopt"
+	// The events of endpoints that only read.
+	EventValidate     = "token.validate"
+	EventReadAccount  = "account.read"
+	EventReadSessions = "session.list"
+	EventReadActivity = "activity.read"
+	EventReadAudit    = "audit.read"
 )
 
 // The two results of an event.
@@ -63,42 +88,6 @@ const (
 	ResultOK      = "ok"
 	ResultRefused = "refused"
 )
-
-// record appends an event before the answer leaves: an acknowledged action has
-// its record, or it is not acknowledged. On a fault the caller gets
-// [ErrUnavailable] and may try again.
-func (a *Auth) record(ctx context.Context, e Event) error {
-	c := ClientFrom(ctx)
-	id, err := uuid.NewV7()
-	if err != nil {
-		return ErrUnavailable.because(err)
-	}
-	e.ID, e.Time = id.String(), a.now().UTC()
-	if e.Result == "" {
-		e.Result = ResultOK
-	}
-	if c.IP.IsValid() {
-		e.Address = c.IP.String()
-	}
-	e.UserAgent, e.RequestID = clip(c.UserAgent, maxUserAgent), clip(c.RequestID, maxRequestID)
-	a.logEvent(ctx, e)
-	if err := a.audit.Append(context.WithoutCancel(ctx), e); err != nil {
-		a.log.ErrorContext(ctx, "event not recorded", "event", e.Name, "error", err)
-		return ErrUnavailable.because(err)
-	}
-	a.notify(ctx, e)
-	return nil
-}
-
-// refused records that something was refused and returns the refusal, or the
-// fault if it can't be recorded.
-func (a *Auth) refused(ctx context.Context, e Event, refusal error) error {
-	e.Result, e.Reason = ResultRefused, cmp.Or(Reason(refusal), Code(refusal))
-	if err := a.record(ctx, e); err != nil {
-		return err
-	}
-	return refusal
-}
 
 func (a *Auth) logEvent(ctx context.Context, e Event) {
 	level := slog.LevelInfo

@@ -119,11 +119,25 @@ func (s *brokenStore) Revoked(ctx context.Context, ref jwtauth.TokenRef) (bool, 
 	return s.MemoryStore.Revoked(ctx, ref)
 }
 
-func (s *brokenStore) Append(ctx context.Context, e jwtauth.Event) error {
+func (s *brokenStore) Reset(ctx context.Context, key string) error {
+	if err := s.fault("Reset"); err != nil {
+		return err
+	}
+	return s.MemoryStore.Reset(ctx, key)
+}
+
+func (s *brokenStore) EraseAuditKey(ctx context.Context, userID string) error {
+	if err := s.fault("EraseAuditKey"); err != nil {
+		return err
+	}
+	return s.MemoryStore.EraseAuditKey(ctx, userID)
+}
+
+func (s *brokenStore) Append(ctx context.Context, r jwtauth.AuditRecord) error {
 	if err := s.fault("Append"); err != nil {
 		return err
 	}
-	return s.MemoryStore.Append(ctx, e)
+	return s.MemoryStore.Append(ctx, r)
 }
 
 // A store that does not answer refuses the request with 503, and what was not
@@ -234,7 +248,7 @@ func TestSecretsStayInside(t *testing.T) {
 
 	var text strings.Builder
 	text.WriteString(logs.String())
-	for _, v := range []any{store.Events(), reuse, u, cfg, &cfg, a, cfg.Keys, must(testKey())(t),
+	for _, v := range []any{must(a.Events(bg, jwtauth.EventFilter{}))(t), reuse, u, cfg, &cfg, a, cfg.Keys, must(testKey())(t),
 		jwtauth.Credentials{Login: "x", Password: testPassword}, jwtauth.Registration{Password: testPassword},
 		jwtauth.PasswordChange{Current: testPassword}, g, second} {
 		fmt.Fprintf(&text, "%v\n%+v\n%#v\n%s\n", v, v, v, v)

@@ -47,6 +47,10 @@ type call struct {
 	id       *Identity
 	idErr    error
 	verified bool
+
+	outcome *outcome
+	// answered says that the handler has written its answer by itself.
+	answered bool
 }
 
 // Routes returns the endpoints of the native API. Each handler is complete:
@@ -75,7 +79,7 @@ func (a *Auth) endpoints() []endpoint {
 		{"end-session", "DELETE", "/sessions/{id}", Rule{}, nil, (*call).endSession},
 		{"end-other-sessions", "DELETE", "/sessions", Rule{}, nil, (*call).endOtherSessions},
 		{"jwks", "GET", "/.well-known/jwks.json", Rule{}, nil, (*call).jwks},
-	}, a.recoveryEndpoints(), a.autoLoginEndpoints())
+	}, a.auditEndpoints(), a.recoveryEndpoints(), a.autoLoginEndpoints())
 }
 
 // Handler returns the native API as one handler, with [Auth.CORS] around it.
@@ -126,10 +130,11 @@ func methodNotAllowed(methods []string) http.Handler {
 // counts requests with a bad body too.
 func (a *Auth) serve(e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer a.recoverPanic(w, r)
-		c := &call{auth: a, w: w, r: a.withClient(r)}
+		c := &call{auth: a, w: w}
+		c.r, c.outcome = withOutcome(a.withClient(r))
+		defer c.recoverPanic(e)
 		body, err := c.answer(e)
-		if err != nil {
+		if err = c.recordOutcome(e, err); err != nil {
 			a.logFailure(c.r, e.name, err)
 			writeError(w, err)
 			return
@@ -192,7 +197,7 @@ func (a *Auth) logFailure(r *http.Request, name string, err error) {
 
 // recoverPanic keeps the process alive. [http.ErrAbortHandler] goes on, since
 // net/http gives it a meaning.
-func (a *Auth) recoverPanic(w http.ResponseWriter, r *http.Request) {
+func (c *call) recoverPanic(e endpoint) {
 	p := recover()
 	if p == nil {
 		return
@@ -200,8 +205,9 @@ func (a *Auth) recoverPanic(w http.ResponseWriter, r *http.Request) {
 	if p == http.ErrAbortHandler {
 		panic(p)
 	}
-	a.log.ErrorContext(r.Context(), "panic in a handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	writeError(w, errInternal)
+	c.auth.log.ErrorContext(c.r.Context(), "panic in a handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	_ = c.auth.refused(c.r.Context(), Event{Name: endpointEvents[e.name].name}, errInternal)
+	writeError(c.w, errInternal)
 }
 
 // The keys of limits. A token counts for itself only when it is genuine:

@@ -56,7 +56,7 @@ type Auth struct {
 	revocations RevocationStore
 	codes       CodeStore
 	counters    CounterStore
-	audit       AuditStore
+	trail       *trail
 	keys        *KeySet
 	secrets     secrets
 	verifier    *Verifier
@@ -97,12 +97,13 @@ func New(cfg Config) (*Auth, error) {
 	}
 	a := &Auth{
 		cfg: cfg, users: cfg.Users, sessions: cfg.Sessions.Store, revocations: cfg.Revocations,
-		codes: cfg.Codes, counters: cfg.Counters, audit: cfg.Audit,
+		codes: cfg.Codes, counters: cfg.Counters,
 		keys: cfg.Keys, secrets: secrets, verifier: verifier, passwords: newHasher(cfg.Passwords),
 		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard, cors: newCORS(cfg),
 	}
 	a.access, _ = newAccess(cfg.Access) // validate has reported what is wrong
 	a.proxies, _ = newProxies(cfg.Proxies)
+	a.trail = a.newTrail(cfg.Audit)
 	a.outbox = newOutbox(cfg.Mail, cfg.Logger, a.mailFailed)
 	if err := a.checkRules(); err != nil {
 		return nil, err
@@ -139,6 +140,13 @@ func orNegative(d time.Duration) time.Duration {
 		return -1
 	}
 	return d
+}
+
+// Close waits until all mail has left and the audit trail is sealed, or ctx
+// ends; the error then says what is lost. Call it after the HTTP server has shut
+// down. The Auth goes on working.
+func (a *Auth) Close(ctx context.Context) error {
+	return errors.Join(a.outbox.drain(ctx), a.closeTrail(ctx))
 }
 
 // String tells the issuer and nothing else.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -182,6 +183,10 @@ func (a *Auth) openSession(ctx context.Context, event string, u User) (*Grant, e
 	if err != nil {
 		return nil, err
 	}
+	unknown, err := a.unknownDevice(ctx, event, s)
+	if err != nil {
+		return nil, err
+	}
 	limit := SessionLimit{Max: a.cfg.Sessions.MaxPerUser, EvictOldest: a.cfg.Sessions.EvictOldest}
 	evicted, err := a.sessions.CreateSession(ctx, s, limit)
 	if err != nil {
@@ -192,10 +197,40 @@ func (a *Auth) openSession(ctx context.Context, event string, u User) (*Grant, e
 			return nil, errors.Join(err, a.dropSession(ctx, s.ID))
 		}
 	}
-	if err := a.record(ctx, Event{Name: event, UserID: u.ID, SessionID: s.ID, TokenID: g.TokenID}); err != nil {
+	if err := a.recordLogin(ctx, Event{Name: event, UserID: u.ID, SessionID: s.ID, TokenID: g.TokenID}, unknown); err != nil {
 		return nil, errors.Join(err, a.dropSession(ctx, s.ID))
 	}
+	a.afterLogin(ctx, u, s)
 	return g, nil
+}
+
+// recordLogin writes the record, and the notice of a new device before it: who
+// reads the trail backwards meets the login first.
+func (a *Auth) recordLogin(ctx context.Context, login Event, unknown bool) error {
+	if unknown {
+		notice := login
+		notice.Name = EventNewDevice
+		if err := a.record(ctx, notice); err != nil {
+			return err
+		}
+	}
+	return a.record(ctx, login)
+}
+
+// unknownDevice reports whether a login looks like the first one from a device:
+// it has no device token of the account, and no live session has the same user
+// agent and address. A registration has nothing to be compared with.
+func (a *Auth) unknownDevice(ctx context.Context, event string, s Session) (bool, error) {
+	if event == EventRegister || a.knownDevice(ctx, s.UserID) != "" {
+		return false, nil
+	}
+	list, err := a.Sessions(ctx, s.UserID)
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(list, func(old Session) bool {
+		return old.UserAgent == s.UserAgent && sourceOf(old.Address) == sourceOf(s.Address)
+	}), nil
 }
 
 func (a *Auth) newSession(ctx context.Context, u User, now time.Time) Session {

@@ -295,11 +295,6 @@ func (o *outbox) drain(ctx context.Context) error {
 	}
 }
 
-// Close waits until all mail has left, or ctx ends; the error then says how
-// many are lost. Call it after the HTTP server has shut down. The Auth goes on
-// working.
-func (a *Auth) Close(ctx context.Context) error { return a.outbox.drain(ctx) }
-
 // mail queues a message for the owner of an account. An account without an
 // address gets none.
 func (a *Auth) mail(ctx context.Context, kind string, u User, data MailData) {

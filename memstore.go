@@ -19,17 +19,20 @@ import (
 // It starts no goroutines and has no clock: times come from the arguments, and
 // writes drop a few entries that expired some minutes before. Keys that
 // strangers choose can't fill the memory: of counters and of claims it keeps
-// at most 1,000,000 each, and of events the newest 10,000. When as many counters
-// or claims have not expired yet, Hit and ClaimOnce fail for new keys with an
-// error that is none of the sentinels, so that the caller refuses the request;
-// dropping a count instead would give an attacker fresh attempts.
+// at most 1,000,000 each. When as many have not expired yet, Hit and ClaimOnce
+// fail for new keys with an error that is none of the sentinels, so that the
+// caller refuses the request; dropping a count instead would give an attacker
+// fresh attempts. Of the audit trail an [Auth] keeps the newest 10,000 records
+// here, and nothing survives the process: neither counted failures, nor the
+// trail, nor the places of webhooks.
 type MemoryStore struct {
 	memoryUsers
 	memorySessions
 	memoryRevocations
 	memoryCodes
 	memoryCounters
-	memoryEvents
+	memoryTrail
+	memoryCursors
 }
 
 var (
@@ -40,7 +43,7 @@ var (
 const (
 	maxMemoryCounters = 1_000_000
 	maxMemoryClaims   = 1_000_000
-	maxMemoryEvents   = 10_000
+	maxMemoryRecords  = 20_000
 )
 
 // NewMemoryStore returns an empty store.
@@ -52,6 +55,8 @@ func NewMemoryStore() *MemoryStore {
 		memoryRevocations: newMemoryRevocations(clock),
 		memoryCodes:       newMemoryCodes(clock),
 		memoryCounters:    newMemoryCounters(clock),
+		memoryTrail:       newMemoryTrail(),
+		memoryCursors:     newMemoryCursors(),
 	}
 }
 
@@ -597,35 +602,4 @@ func (m *memoryCounters) Reset(ctx context.Context, key string) error {
 	defer m.mu.Unlock()
 	m.counts.delete(key)
 	return nil
-}
-
-// memoryEvents is the [AuditStore].
-type memoryEvents struct {
-	mu     sync.Mutex
-	ring   []Event
-	oldest int // once the ring is full
-}
-
-// Append implements [AuditStore]. Beyond 10,000 events the oldest is dropped.
-func (m *memoryEvents) Append(ctx context.Context, e Event) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.ring) < maxMemoryEvents {
-		m.ring = append(m.ring, e)
-		return nil
-	}
-	m.ring[m.oldest] = e
-	m.oldest = (m.oldest + 1) % len(m.ring)
-	return nil
-}
-
-// Events returns the newest 10,000 events in the order in which they were
-// appended, the newest last. It is for tests and small hosts.
-func (m *memoryEvents) Events() []Event {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Concat(m.ring[m.oldest:], m.ring[:m.oldest])
 }

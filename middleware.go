@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -60,12 +61,26 @@ func (a *Auth) RequireRole(roles ...string) func(http.Handler) http.Handler {
 				err = ErrForbidden
 			}
 			if err != nil {
-				writeError(w, err)
+				writeError(w, a.refusedAccess(r.Context(), id, err))
 				return
 			}
 			next.ServeHTTP(w, a.withIdentity(r, id))
 		})
 	}
+}
+
+// refusedAccess records what somebody may want to look into: a right that is
+// missing, a token that was made up or revoked. That a token has expired, or that
+// there is none, happens to everybody.
+func (a *Auth) refusedAccess(ctx context.Context, id *Identity, err error) error {
+	event := Event{Name: EventAccess}
+	switch {
+	case errors.Is(err, ErrForbidden):
+		event.UserID, event.SessionID, event.TokenID = id.UserID, id.SessionID, id.TokenID
+	case !errors.Is(err, ErrInvalidToken), Reason(err) == ReasonExpired:
+		return err
+	}
+	return a.refused(ctx, event, err)
 }
 
 // RateLimit bounds the requests of each caller to a host's own handlers: by

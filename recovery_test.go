@@ -206,9 +206,9 @@ func (s *countingStore) ConsumeCode(ctx context.Context, key string, hash []byte
 	return s.MemoryStore.ConsumeCode(ctx, key, hash, now)
 }
 
-func (s *countingStore) Append(ctx context.Context, e jwtauth.Event) error {
+func (s *countingStore) Append(ctx context.Context, r jwtauth.AuditRecord) error {
 	s.calls["Append"]++
-	return s.MemoryStore.Append(ctx, e)
+	return s.MemoryStore.Append(ctx, r)
 }
 
 func reset(a *jwtauth.Auth, login, token, code string) error {
@@ -597,7 +597,7 @@ func TestMailFailures(t *testing.T) {
 				if err := a.Close(bg); err != nil {
 					t.Error(err)
 				}
-				if got := hasEvent(store, jwtauth.EventMailFailed); got != tc.failed {
+				if got := hasEvent(t, a, jwtauth.EventMailFailed); got != tc.failed {
 					t.Errorf("failure recorded: %v, want %v", got, tc.failed)
 				}
 			})
@@ -633,7 +633,7 @@ func TestMailQueueIsBounded(t *testing.T) {
 				t.Fatalf("request %d: %v", i, err)
 			}
 		}
-		if !hasEvent(store, jwtauth.EventMailFailed) {
+		if !hasEvent(t, a, jwtauth.EventMailFailed) {
 			t.Error("a mail that did not fit was not recorded")
 		}
 		ctx, cancel := context.WithTimeout(bg, time.Second)

@@ -121,6 +121,7 @@ func (c *call) autoLoginPage() (any, error) {
 	if err := c.auth.CheckAutoLogin(c.r.Context(), token); err != nil {
 		return nil, err
 	}
+	c.answered = true
 	h := c.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")

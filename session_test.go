@@ -114,18 +114,14 @@ func TestReuseAfterGraceEndsTheSession(t *testing.T) {
 	wantErr(t, "current refresh token after reuse", err, jwtauth.ErrInvalidRefreshToken)
 	_, err = a.Verify(bg, second.AccessToken)
 	wantErr(t, "current access token after reuse", err, jwtauth.ErrInvalidToken)
-	if !hasEvent(store, jwtauth.EventReuse) {
+	if !hasEvent(t, a, jwtauth.EventReuse) {
 		t.Error("no event token.reuse")
 	}
 }
 
-func hasEvent(s *jwtauth.MemoryStore, name string) bool {
-	for _, e := range s.Events() {
-		if e.Name == name {
-			return true
-		}
-	}
-	return false
+func hasEvent(t testing.TB, a *jwtauth.Auth, name string) bool {
+	t.Helper()
+	return len(must(a.Events(bg, jwtauth.EventFilter{Name: name}))(t)) > 0
 }
 
 func TestOlderGenerationIsReuseEvenInsideGrace(t *testing.T) {

@@ -274,13 +274,6 @@ type CounterStore interface {
 	Reset(ctx context.Context, key string) error
 }
 
-// AuditStore keeps the record of what happened.
-type AuditStore interface {
-	// Append stores an event. When it returns, the event is as durable as
-	// the store promises.
-	Append(ctx context.Context, e Event) error
-}
-
 // Store is all of them. [NewMemoryStore] makes the embedded one.
 type Store interface {
 	UserStore
@@ -289,6 +282,7 @@ type Store interface {
 	CodeStore
 	CounterStore
 	AuditStore
+	CursorStore
 }
 
 // UserQuery asks for one page of accounts.

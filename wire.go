@@ -64,6 +64,7 @@ var statuses = map[string]int{
 	ErrRateLimited.Code:         http.StatusTooManyRequests,
 	ErrOverloaded.Code:          http.StatusServiceUnavailable,
 	ErrUnavailable.Code:         http.StatusServiceUnavailable,
+	ErrTrailBroken.Code:         http.StatusInternalServerError,
 	codeInternal:                http.StatusInternalServerError,
 }
 

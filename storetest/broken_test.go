@@ -35,7 +35,22 @@ type broken struct {
 	hit            func(context.Context, string, int, time.Duration, time.Time) (jwtauth.Count, error)
 	refund         func(context.Context, string, time.Time) error
 	reset          func(context.Context, string) error
-	append         func(context.Context, jwtauth.Event) error
+	append         func(context.Context, jwtauth.AuditRecord) error
+	query          func(context.Context, jwtauth.AuditQuery) ([]jwtauth.AuditRecord, error)
+	follow         func(context.Context, int64, int) ([]jwtauth.AuditRecord, error)
+	auditMarks     func(context.Context) (jwtauth.AuditMark, jwtauth.AuditMark, error)
+	unsealed       func(context.Context, int) ([]jwtauth.AuditRecord, error)
+	seal           func(context.Context, jwtauth.AuditMark, []jwtauth.AuditSeal, jwtauth.AuditMark) error
+	purgeAudit     func(context.Context, jwtauth.AuditMark) error
+	auditKey       func(context.Context, string, jwtauth.AuditKey) (jwtauth.AuditKey, error)
+	eraseAuditKey  func(context.Context, string) error
+	holdCursor     func(context.Context, string, string, int64, time.Time, time.Time) (jwtauth.Cursor, error)
+	moveCursor     func(context.Context, string, string, int64, time.Time) error
+	releaseCursor  func(context.Context, string, string) error
+	cursors        func(context.Context) ([]jwtauth.Cursor, error)
+	putDeadLetter  func(context.Context, jwtauth.DeadLetter) error
+	deadLetters    func(context.Context, string, int64, int) ([]jwtauth.DeadLetter, error)
+	dropDeadLetter func(context.Context, string, int64) error
 }
 
 func (b *broken) CreateUser(ctx context.Context, u jwtauth.User) (jwtauth.User, error) {
@@ -118,8 +133,68 @@ func (b *broken) Reset(ctx context.Context, key string) error {
 	return or(b.reset, b.MemoryStore.Reset)(ctx, key)
 }
 
-func (b *broken) Append(ctx context.Context, e jwtauth.Event) error {
-	return or(b.append, b.MemoryStore.Append)(ctx, e)
+func (b *broken) Append(ctx context.Context, r jwtauth.AuditRecord) error {
+	return or(b.append, b.MemoryStore.Append)(ctx, r)
+}
+
+func (b *broken) Query(ctx context.Context, q jwtauth.AuditQuery) ([]jwtauth.AuditRecord, error) {
+	return or(b.query, b.MemoryStore.Query)(ctx, q)
+}
+
+func (b *broken) Follow(ctx context.Context, after int64, limit int) ([]jwtauth.AuditRecord, error) {
+	return or(b.follow, b.MemoryStore.Follow)(ctx, after, limit)
+}
+
+func (b *broken) AuditMarks(ctx context.Context) (anchor, head jwtauth.AuditMark, err error) {
+	return or(b.auditMarks, b.MemoryStore.AuditMarks)(ctx)
+}
+
+func (b *broken) Unsealed(ctx context.Context, limit int) ([]jwtauth.AuditRecord, error) {
+	return or(b.unsealed, b.MemoryStore.Unsealed)(ctx, limit)
+}
+
+func (b *broken) Seal(ctx context.Context, from jwtauth.AuditMark, seals []jwtauth.AuditSeal, head jwtauth.AuditMark) error {
+	return or(b.seal, b.MemoryStore.Seal)(ctx, from, seals, head)
+}
+
+func (b *broken) PurgeAudit(ctx context.Context, anchor jwtauth.AuditMark) error {
+	return or(b.purgeAudit, b.MemoryStore.PurgeAudit)(ctx, anchor)
+}
+
+func (b *broken) AuditKey(ctx context.Context, userID string, candidate jwtauth.AuditKey) (jwtauth.AuditKey, error) {
+	return or(b.auditKey, b.MemoryStore.AuditKey)(ctx, userID, candidate)
+}
+
+func (b *broken) EraseAuditKey(ctx context.Context, userID string) error {
+	return or(b.eraseAuditKey, b.MemoryStore.EraseAuditKey)(ctx, userID)
+}
+
+func (b *broken) HoldCursor(ctx context.Context, name, holder string, start int64, now, until time.Time) (jwtauth.Cursor, error) {
+	return or(b.holdCursor, b.MemoryStore.HoldCursor)(ctx, name, holder, start, now, until)
+}
+
+func (b *broken) MoveCursor(ctx context.Context, name, holder string, to int64, now time.Time) error {
+	return or(b.moveCursor, b.MemoryStore.MoveCursor)(ctx, name, holder, to, now)
+}
+
+func (b *broken) ReleaseCursor(ctx context.Context, name, holder string) error {
+	return or(b.releaseCursor, b.MemoryStore.ReleaseCursor)(ctx, name, holder)
+}
+
+func (b *broken) Cursors(ctx context.Context) ([]jwtauth.Cursor, error) {
+	return or(b.cursors, b.MemoryStore.Cursors)(ctx)
+}
+
+func (b *broken) PutDeadLetter(ctx context.Context, d jwtauth.DeadLetter) error {
+	return or(b.putDeadLetter, b.MemoryStore.PutDeadLetter)(ctx, d)
+}
+
+func (b *broken) DeadLetters(ctx context.Context, cursor string, after int64, limit int) ([]jwtauth.DeadLetter, error) {
+	return or(b.deadLetters, b.MemoryStore.DeadLetters)(ctx, cursor, after, limit)
+}
+
+func (b *broken) DropDeadLetter(ctx context.Context, cursor string, sequence int64) error {
+	return or(b.dropDeadLetter, b.MemoryStore.DropDeadLetter)(ctx, cursor, sequence)
 }
 
 // or returns the wrong verb if there is one.
@@ -196,5 +271,24 @@ func (b *broken) goDown() {
 	}
 	b.refund = func(context.Context, string, time.Time) error { return errClosed }
 	b.reset = func(context.Context, string) error { return errClosed }
-	b.append = func(context.Context, jwtauth.Event) error { return errClosed }
+	b.append = func(context.Context, jwtauth.AuditRecord) error { return errClosed }
+	b.query = func(context.Context, jwtauth.AuditQuery) ([]jwtauth.AuditRecord, error) { return nil, errClosed }
+	b.follow = func(context.Context, int64, int) ([]jwtauth.AuditRecord, error) { return nil, errClosed }
+	b.auditMarks = func(context.Context) (a, h jwtauth.AuditMark, _ error) { return a, h, errClosed }
+	b.unsealed = func(context.Context, int) ([]jwtauth.AuditRecord, error) { return nil, errClosed }
+	b.seal = func(context.Context, jwtauth.AuditMark, []jwtauth.AuditSeal, jwtauth.AuditMark) error {
+		return errClosed
+	}
+	b.purgeAudit = func(context.Context, jwtauth.AuditMark) error { return errClosed }
+	b.auditKey = func(context.Context, string, jwtauth.AuditKey) (k jwtauth.AuditKey, _ error) { return k, errClosed }
+	b.eraseAuditKey = func(context.Context, string) error { return errClosed }
+	b.holdCursor = func(context.Context, string, string, int64, time.Time, time.Time) (c jwtauth.Cursor, _ error) {
+		return c, errClosed
+	}
+	b.moveCursor = func(context.Context, string, string, int64, time.Time) error { return errClosed }
+	b.releaseCursor = func(context.Context, string, string) error { return errClosed }
+	b.cursors = func(context.Context) ([]jwtauth.Cursor, error) { return nil, errClosed }
+	b.putDeadLetter = func(context.Context, jwtauth.DeadLetter) error { return errClosed }
+	b.deadLetters = func(context.Context, string, int64, int) ([]jwtauth.DeadLetter, error) { return nil, errClosed }
+	b.dropDeadLetter = func(context.Context, string, int64) error { return errClosed }
 }

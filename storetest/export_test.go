@@ -24,6 +24,7 @@ func Failures(t testing.TB, open func() jwtauth.Store) map[string]string {
 	note(t, failed, "codes", codeChecks(), func() jwtauth.CodeStore { return open() })
 	note(t, failed, "counters", counterChecks(), func() jwtauth.CounterStore { return open() })
 	note(t, failed, "audit", auditChecks(), func() jwtauth.AuditStore { return open() })
+	note(t, failed, "cursors", cursorChecks(), func() jwtauth.CursorStore { return open() })
 	return failed
 }
 
@@ -58,6 +59,7 @@ func Cases() []string {
 		caseNames("users", userChecks()), caseNames("sessions", sessionChecks()),
 		caseNames("revocations", revocationChecks()), caseNames("codes", codeChecks()),
 		caseNames("counters", counterChecks()), caseNames("audit", auditChecks()),
+		caseNames("cursors", cursorChecks()),
 	)
 }
 
@@ -76,7 +78,8 @@ func FixtureGaps() []string {
 	gaps = append(gaps, zeroFields(fullAccount(), "ID", "Version", "CredentialVersion")...)
 	gaps = append(gaps, zeroFields(fullSession())...)
 	gaps = append(gaps, zeroFields(code("k", 5))...)
-	gaps = append(gaps, zeroFields(event(1))...)
+	gaps = append(gaps, zeroFields(event(1), "Sequence", "Hash", "Key")...)
+	gaps = append(gaps, zeroFields(letter(1))...)
 	return gaps
 }
 

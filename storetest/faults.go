@@ -48,6 +48,7 @@ func faultChecks() []check[breakable] {
 		{"broken audit store says so", whyFaults, faultsOf(func(t testing.TB, s jwtauth.AuditStore) []call {
 			return auditCalls(s)
 		})},
+		{"broken cursor store says so", whyFaults, faultsOf(cursorCalls)},
 	}
 }
 

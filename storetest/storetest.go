@@ -58,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T) jwtauth.Store) {
 	RunCodes(t, func(t *testing.T) jwtauth.CodeStore { return open(t) })
 	RunCounters(t, func(t *testing.T) jwtauth.CounterStore { return open(t) })
 	RunAudit(t, func(t *testing.T) jwtauth.AuditStore { return open(t) })
+	RunCursors(t, func(t *testing.T) jwtauth.CursorStore { return open(t) })
 }
 
 // RunUsers checks a [jwtauth.UserStore], and whether it lists accounts in pages
@@ -91,11 +92,16 @@ func RunCounters(t *testing.T, open func(t *testing.T) jwtauth.CounterStore) {
 	runAll(t, "counters", open, counterChecks())
 }
 
-// RunAudit checks a [jwtauth.AuditStore]. The interface only writes; a store
-// that also has a method Events() []jwtauth.Event is checked for what it kept.
+// RunAudit checks a [jwtauth.AuditStore].
 func RunAudit(t *testing.T, open func(t *testing.T) jwtauth.AuditStore) {
 	t.Helper()
 	runAll(t, "audit", open, auditChecks())
+}
+
+// RunCursors checks a [jwtauth.CursorStore].
+func RunCursors(t *testing.T, open func(t *testing.T) jwtauth.CursorStore) {
+	t.Helper()
+	runAll(t, "cursors", open, cursorChecks())
 }
 
 // check is one case. Its name is the outcome; why is the rule, followed by what

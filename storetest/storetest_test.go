@@ -136,7 +136,7 @@ func brokenStores() map[string]mistake {
 	all := make(map[string]mistake)
 	for _, part := range []map[string]mistake{
 		brokenUsers(), brokenKeys(), racyUsers(), brokenSessions(), brokenLimits(), racySessions(),
-		brokenRevocations(), racyRevocations(), brokenCodes(), racyCodes(), brokenCounters(), racyCounters(), brokenRest(),
+		brokenRevocations(), racyRevocations(), brokenCodes(), racyCodes(), brokenCounters(), racyCounters(), brokenTrail(), brokenChain(), brokenCursors(),
 	} {
 		maps.Copy(all, part)
 	}
@@ -1517,37 +1517,6 @@ func racyCounters() map[string]mistake {
 	}
 }
 
-func brokenRest() map[string]mistake {
-	return map[string]mistake{
-		"events dropped": {"audit/events appended whole and in order", func(b *broken) {
-			b.append = func(ctx context.Context, e jwtauth.Event) error { return ctx.Err() }
-		}},
-		"events cut": {"audit/events appended whole and in order", func(b *broken) {
-			b.append = func(ctx context.Context, e jwtauth.Event) error {
-				e.UserAgent = e.UserAgent[:min(len(e.UserAgent), 100)]
-				return b.MemoryStore.Append(ctx, e)
-			}
-		}},
-		"events sampled": {"audit/no concurrent event is lost", func(b *broken) {
-			var busy cells[bool]
-			b.append = func(ctx context.Context, e jwtauth.Event) error {
-				if on, _ := busy.get(""); on {
-					return nil
-				}
-				busy.set("", true)
-				gap()
-				busy.set("", false)
-				return b.MemoryStore.Append(ctx, e)
-			}
-		}},
-		"events ignore the context": {"audit/cancelled context changes nothing", func(b *broken) {
-			b.append = func(ctx context.Context, e jwtauth.Event) error {
-				return b.MemoryStore.Append(context.WithoutCancel(ctx), e)
-			}
-		}},
-	}
-}
-
 // swallowingStores are down, and say something else.
 func swallowingStores() map[string]mistake {
 	const (
@@ -1557,6 +1526,7 @@ func swallowingStores() map[string]mistake {
 		codes       = "faults/broken code store says so"
 		counters    = "faults/broken counter store says so"
 		audit       = "faults/broken audit store says so"
+		cursors     = "faults/broken cursor store says so"
 	)
 	return map[string]mistake{
 		"Revoked says no": {revocations, func(b *broken) {
@@ -1607,7 +1577,28 @@ func swallowingStores() map[string]mistake {
 			b.endSessions = func(context.Context, string, string) ([]string, error) { return nil, nil }
 		}},
 		"Append says done": {audit, func(b *broken) {
-			b.append = func(context.Context, jwtauth.Event) error { return nil }
+			b.append = func(context.Context, jwtauth.AuditRecord) error { return nil }
+		}},
+		"EraseAuditKey says done": {audit, func(b *broken) {
+			b.eraseAuditKey = func(context.Context, string) error { return nil }
+		}},
+		"Seal says conflict": {audit, func(b *broken) {
+			b.seal = func(context.Context, jwtauth.AuditMark, []jwtauth.AuditSeal, jwtauth.AuditMark) error {
+				return jwtauth.ErrConflict
+			}
+		}},
+		"AuditKey says not found": {audit, func(b *broken) {
+			b.auditKey = func(context.Context, string, jwtauth.AuditKey) (k jwtauth.AuditKey, _ error) {
+				return k, jwtauth.ErrNotFound
+			}
+		}},
+		"HoldCursor says held": {cursors, func(b *broken) {
+			b.holdCursor = func(context.Context, string, string, int64, time.Time, time.Time) (c jwtauth.Cursor, _ error) {
+				return c, jwtauth.ErrConflict
+			}
+		}},
+		"MoveCursor says done": {cursors, func(b *broken) {
+			b.moveCursor = func(context.Context, string, string, int64, time.Time) error { return nil }
 		}},
 	}
 }

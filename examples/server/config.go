@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -91,6 +92,14 @@ type file struct {
 	// Access has rules by the name of a route.
 	Access    map[string]accessRule `json:"access"`
 	AuthCodes []authCode            `json:"auth_codes"`
+	// Protect has ordered rules for the server's own routes.
+	Protect []protectRule `json:"protect"`
+	Audit   struct {
+		// RetentionDays is negative for records that are kept for good.
+		RetentionDays int      `json:"retention_days"`
+		Roles         []string `json:"roles"`
+		SkipReads     bool     `json:"skip_reads"`
+	} `json:"audit"`
 
 	dir string
 }
@@ -110,6 +119,25 @@ type authCode struct {
 	Role      string    `json:"role"`
 	Expires   time.Time `json:"expires"`
 	Endpoints []string  `json:"endpoints"`
+}
+
+// protectRule says who may reach some of the server's own routes.
+type protectRule struct {
+	Pattern string   `json:"pattern"`
+	Public  bool     `json:"public"`
+	Roles   []string `json:"roles"`
+}
+
+// protect returns the middleware of the rules; without rules it does nothing.
+func (f file) protect(auth *jwtauth.Auth) (func(http.Handler) http.Handler, error) {
+	if len(f.Protect) == 0 {
+		return func(next http.Handler) http.Handler { return next }, nil
+	}
+	rules := make([]jwtauth.ProtectRule, len(f.Protect))
+	for i, r := range f.Protect {
+		rules[i] = jwtauth.ProtectRule{Pattern: r.Pattern, Public: r.Public, Roles: r.Roles}
+	}
+	return auth.Protect(rules...)
 }
 
 // applyAccess writes who may use what.
@@ -270,6 +298,8 @@ func (f file) apply(cfg *jwtauth.Config) error {
 	}
 	f.applyLimits(cfg)
 	cfg.Lockout.Disabled = f.Lockout.Disabled
+	cfg.Audit = jwtauth.AuditConfig{Retention: time.Duration(f.Audit.RetentionDays) * 24 * time.Hour,
+		Roles: f.Audit.Roles, SkipReads: f.Audit.SkipReads}
 	f.applyAccess(cfg)
 	cfg.Recovery.URL = f.RecoveryURL
 	cfg.Verification = jwtauth.VerificationConfig{Required: f.VerifyEmail.Required, URL: f.VerifyEmail.URL}
