@@ -44,7 +44,10 @@ func (c *call) admit(e endpoint) error {
 	return nil
 }
 
-// codeRule bounds wrong codes by address.
+// codeRule bounds wrong codes by address, under a name that is not let pass while
+// the limiter is down: nothing else stands between a guess and the next one.
+const codeLimit = "code"
+
 var codeRule = Rule{Limit: 10, Per: time.Minute}
 
 // checkCode asks for a code. Wrong ones count, whatever else is limited here.
@@ -55,7 +58,7 @@ func (c *call) checkCode(e endpoint) error {
 	}
 	code, ok := c.auth.access.code(ruleName(e), given, c.auth.now())
 	if !ok {
-		if err := c.auth.limit(c.r.Context(), c.w.Header(), "code", sourceKey(c.r), codeRule); err != nil {
+		if err := c.auth.limit(c.r.Context(), c.w.Header(), codeLimit, sourceKey(c.r), codeRule); err != nil {
 			return err
 		}
 		return ErrAuthCode

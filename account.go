@@ -266,7 +266,7 @@ func (a *Auth) UserByID(ctx context.Context, id string) (User, error) {
 
 // Users returns one page of accounts. It needs a store that is a [UserLister].
 func (a *Auth) Users(ctx context.Context, q UserQuery) ([]User, error) {
-	l, ok := a.users.(UserLister)
+	l, ok := userLister(a.users)
 	if !ok {
 		return nil, ErrUnavailable.because(errors.New("this user store can't list"))
 	}

@@ -62,6 +62,7 @@ type Auth struct {
 	verifier    *Verifier
 	passwords   *hasher
 	limiter     Limiter
+	outages     *outages
 	outbox      *outbox
 	sites       map[string]*ssoSite
 	guard       *originGuard
@@ -83,6 +84,8 @@ func New(cfg Config) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
+	outages := newOutages(cfg.StoreTimeout, cfg.Logger)
+	outages.bind(&cfg)
 	verifier, err := NewVerifier(VerifierConfig{
 		Keys: cfg.Keys, Issuer: cfg.Issuer, Audience: cfg.Audience,
 		Leeway: orNegative(cfg.Tokens.Leeway), MaxLifetime: cfg.Tokens.TTL,
@@ -99,7 +102,7 @@ func New(cfg Config) (*Auth, error) {
 		cfg: cfg, users: cfg.Users, sessions: cfg.Sessions.Store, revocations: cfg.Revocations,
 		codes: cfg.Codes, counters: cfg.Counters,
 		keys: cfg.Keys, secrets: secrets, verifier: verifier, passwords: newHasher(cfg.Passwords),
-		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard, cors: newCORS(cfg),
+		limiter: cfg.Limits.Limiter, outages: outages, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard, cors: newCORS(cfg),
 	}
 	a.access, _ = newAccess(cfg.Access) // validate has reported what is wrong
 	a.proxies, _ = newProxies(cfg.Proxies)
@@ -128,6 +131,9 @@ func (a *Auth) checkRules() error {
 func (a *Auth) warn() {
 	for _, i := range a.access.weakCodes() {
 		a.log.Warn("a code is short enough to be guessed: 16 random bytes are advised", "code", fmt.Sprintf("Access.Codes[%d]", i))
+	}
+	if a.cfg.Limits.DangerouslyAllowWhenDown {
+		a.log.Warn("requests pass without a limit while the limiter does not answer: Limits.DangerouslyAllowWhenDown is set")
 	}
 	if a.cfg.Mail.Mailer == nil {
 		a.log.Warn("no mailer: mails about passwords and addresses are dropped")

@@ -328,8 +328,8 @@ type auditBounded interface{ AuditLimit() int }
 // needs sealMu.
 func (a *Auth) purgeTrail(ctx context.Context) error {
 	now := a.now()
-	if b, ok := a.trail.store.(auditBounded); ok {
-		if err := a.purgeTo(ctx, now, int64(b.AuditLimit())); err != nil {
+	if most, ok := auditLimit(a.trail.store); ok {
+		if err := a.purgeTo(ctx, now, int64(most)); err != nil {
 			return err
 		}
 	}

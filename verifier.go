@@ -52,6 +52,9 @@ type VerifierConfig struct {
 	// Revocations is asked about every token. Nil: none is asked, and a
 	// token lives until it expires.
 	Revocations RevocationStore
+	// StoreTimeout is how long one question to Revocations may take, as
+	// [Config.StoreTimeout]. Default 3 s.
+	StoreTimeout time.Duration
 	// Logger gets the precise reason of a refusal at level debug. Default:
 	// slog.Default.
 	Logger *slog.Logger
@@ -80,6 +83,7 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 	}
 	cfg.Leeway = orNone(cfg.Leeway, defaultLeeway)
 	defaultTo(&cfg.MaxLifetime, maxTokenTTL)
+	defaultTo(&cfg.StoreTimeout, defaultStoreTimeout)
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -87,7 +91,7 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 		gate: gate{issuer: cfg.Issuer, audience: slices.Clone(cfg.Audience), typ: typeAccess,
 			leeway: cfg.Leeway, maxLifetime: cfg.MaxLifetime},
 		keys:        cfg.finder(),
-		revocations: cfg.Revocations,
+		revocations: cfg.bounded(),
 		now:         cfg.Now,
 		log:         cfg.Logger,
 	}, nil
@@ -106,8 +110,16 @@ func (cfg VerifierConfig) validate() error {
 	}
 	add((cfg.Keys == nil) == (cfg.JWKS == nil), "Keys or JWKS is required, and not both")
 	add(cfg.Leeway > maxLeeway, "Leeway must be at most 10 min")
+	add(cfg.StoreTimeout < minStoreTimeout || cfg.StoreTimeout > maxStoreTimeout, "StoreTimeout must be between 10ms and 1m")
 	add(cfg.MaxLifetime < 0 || cfg.MaxLifetime > maxSessionLife, "MaxLifetime must be positive and at most 10 years")
 	return errors.Join(errs...)
+}
+
+func (cfg VerifierConfig) bounded() RevocationStore {
+	if cfg.Revocations == nil || neverBlocks(cfg.Revocations) {
+		return cfg.Revocations
+	}
+	return &boundedRevocations{cfg.Revocations, newOutages(cfg.StoreTimeout, cfg.Logger).with(cfg.Revocations, "revocations")}
 }
 
 func (cfg VerifierConfig) finder() keyFinder {
