@@ -70,7 +70,7 @@ func (p *patience) heard() {
 // missed is called when a call that began at that time had no answer. If there
 // was one to another call meanwhile, the store is not silent but slow at this.
 func (p *patience) missed(began int64) {
-	if p.answered.Load() >= began {
+	if p.answered.Load() > began {
 		return
 	}
 	if p.next.CompareAndSwap(0, p.clock()+int64(p.limit)/10) {
