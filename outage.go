@@ -170,7 +170,7 @@ func (o *outages) with(store any, name string) *patience {
 // keep one themselves. Their calls cost nothing more.
 func neverBlocks(store any) bool {
 	switch store.(type) {
-	case *MemoryStore, *MemoryLimiter, *boundedRevocations:
+	case *MemoryStore, *MemoryLimiter, *RevocationView, *boundedRevocations:
 		return true
 	}
 	return false
@@ -199,6 +199,19 @@ func (o *outages) bind(cfg *Config) {
 	if s := cfg.Limits.Limiter; !neverBlocks(s) {
 		cfg.Limits.Limiter = &boundedLimiter{s, o.with(s, "limiter")}
 	}
+	if v, ok := cfg.Revocations.(*RevocationView); ok {
+		if s, ok := v.store.(*boundedRevocations); ok { // has a limit of its own
+			o.all = append(o.all, s.p)
+		}
+	}
+}
+
+// boundRevocations is bind for a store alone. Nil stays nil.
+func boundRevocations(s RevocationStore, limit time.Duration, log *slog.Logger) RevocationStore {
+	if s == nil || neverBlocks(s) {
+		return s
+	}
+	return &boundedRevocations{s, newOutages(limit, log).with(s, "revocations")}
 }
 
 // Outages is what does not work at the moment, for a health check or metrics.

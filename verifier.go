@@ -91,7 +91,7 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 		gate: gate{issuer: cfg.Issuer, audience: slices.Clone(cfg.Audience), typ: typeAccess,
 			leeway: cfg.Leeway, maxLifetime: cfg.MaxLifetime},
 		keys:        cfg.finder(),
-		revocations: cfg.bounded(),
+		revocations: boundRevocations(cfg.Revocations, cfg.StoreTimeout, cfg.Logger),
 		now:         cfg.Now,
 		log:         cfg.Logger,
 	}, nil
@@ -113,13 +113,6 @@ func (cfg VerifierConfig) validate() error {
 	add(cfg.StoreTimeout < minStoreTimeout || cfg.StoreTimeout > maxStoreTimeout, "StoreTimeout must be between 10ms and 1m")
 	add(cfg.MaxLifetime < 0 || cfg.MaxLifetime > maxSessionLife, "MaxLifetime must be positive and at most 10 years")
 	return errors.Join(errs...)
-}
-
-func (cfg VerifierConfig) bounded() RevocationStore {
-	if cfg.Revocations == nil || neverBlocks(cfg.Revocations) {
-		return cfg.Revocations
-	}
-	return &boundedRevocations{cfg.Revocations, newOutages(cfg.StoreTimeout, cfg.Logger).with(cfg.Revocations, "revocations")}
 }
 
 func (cfg VerifierConfig) finder() keyFinder {
