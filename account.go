@@ -28,6 +28,14 @@ type Registration struct {
 	// EmailVerified says that the host knows the address to be the user's.
 	// The HTTP API never sets it.
 	EmailVerified bool
+	// Meta has entries for [User.Meta] beside those of the Profile, up to 64,
+	// with names as [ValidClaimName] has them and values of up to 2,048 bytes.
+	// Those that ProfileFields lists can't be set here. The HTTP API never
+	// sets it.
+	Meta map[string]string
+	// NoLogin makes the account and opens no session: the Grant then has a
+	// User and no tokens.
+	NoLogin bool
 }
 
 // String hides the password, and the rest with it.
@@ -64,6 +72,8 @@ func (a *Auth) Register(ctx context.Context, r Registration) (*Grant, error) {
 			return nil, err
 		}
 		return &Grant{User: u}, nil
+	case r.NoLogin:
+		return &Grant{User: u}, a.record(ctx, Event{Name: EventRegister, UserID: u.ID})
 	}
 	return a.openSession(ctx, EventRegister, u)
 }
@@ -148,12 +158,15 @@ func (a *Auth) newUser(r Registration) (User, error) {
 		return User{}, err
 	}
 	if !a.domainAllowed(emailKey) {
-		return User{}, ErrInvalidInput.saying("Addresses of this domain can't register here.", "email")
+		return User{}, ErrInvalidInput.saying("Addresses of this domain can't register here.", "email").because(reason(ReasonDomain))
 	}
 	if r.Username == "" {
 		r.Username = r.Email
 	}
 	meta, err := checkProfile(r.Profile)
+	if err == nil {
+		err = addMeta(meta, r.Meta)
+	}
 	if err != nil {
 		return User{}, err
 	}
@@ -266,7 +279,7 @@ func (a *Auth) UserByID(ctx context.Context, id string) (User, error) {
 
 // Users returns one page of accounts. It needs a store that is a [UserLister].
 func (a *Auth) Users(ctx context.Context, q UserQuery) ([]User, error) {
-	l, ok := userLister(a.users)
+	l, p, ok := partOf[UserLister](a.users)
 	if !ok {
 		return nil, ErrUnavailable.because(errors.New("this user store can't list"))
 	}
@@ -274,7 +287,7 @@ func (a *Auth) Users(ctx context.Context, q UserQuery) ([]User, error) {
 		return nil, ErrInvalidInput.saying("A page has 1 to 1,000 accounts.", "limit")
 	}
 	defaultTo(&q.Limit, 100)
-	list, err := l.ListUsers(ctx, q)
+	list, err := ask(ctx, p, 1, func(ctx context.Context) ([]User, error) { return l.ListUsers(ctx, q) })
 	return list, storeFault(err)
 }
 

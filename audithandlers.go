@@ -13,8 +13,8 @@ import (
 // about them.
 func (a *Auth) auditEndpoints() []endpoint {
 	return []endpoint{
-		{"audit", "GET", "/audit", Rule{}, nil, (*call).audit},
-		{"activity", "GET", "/me/activity", Rule{}, nil, (*call).activity},
+		{"audit", "GET", "/audit", "", (*call).audit},
+		{"activity", "GET", "/me/activity", "", (*call).activity},
 	}
 }
 
@@ -52,30 +52,60 @@ var endpointEvents = map[string]endpointEvent{
 	confirmName:           {name: EventAutoLogin},
 }
 
-// withOutcome lets a request know whether it has left a record.
-func withOutcome(r *http.Request) (*http.Request, *outcome) {
-	o := new(outcome)
-	return r.WithContext(context.WithValue(r.Context(), outcomeKey{}, o)), o
-}
-
 // recordOutcome writes the record of a request that has none yet, and returns
 // what the caller is to be told.
 func (c *call) recordOutcome(e endpoint, err error) error {
 	event := endpointEvents[e.name]
-	if c.outcome.recorded.Load() || event.public {
+	if event.public || c.answered && err == nil {
 		return err
 	}
-	record := Event{Name: event.name}
-	if c.id != nil {
-		record.UserID, record.SessionID, record.TokenID = c.id.UserID, c.id.SessionID, c.id.TokenID
-	}
+	return c.auth.finish(c.r, e.name, Outcome{Event: event.name, Read: event.read, Identity: c.once.id, Err: err})
+}
+
+// Outcome is how a request ended.
+type Outcome struct {
+	// Event is one of the Event… constants, for the record of a request that
+	// has not left one: most have, in the method of [Auth] that they called.
+	Event string
+	// Read says that nothing was changed: see [AuditConfig.SkipReads].
+	Read bool
+	// Identity is who asked, where that was verified; else nil.
+	Identity *Identity
+	// Err is why it was refused, or nil.
+	Err error
+}
+
+// Finish ends a request of an endpoint, by its name: it writes the record where
+// there is none yet, and a refusal or a fault to the log. r is what [Gate.Admit]
+// returned. Call it right before the answer is written, and answer with the error
+// that it returns: Err, or the fault if the record can't be written.
+func (g *Gate) Finish(r *http.Request, endpoint string, o Outcome) error {
+	return g.auth.finish(r, endpoint, o)
+}
+
+func (a *Auth) finish(r *http.Request, name string, o Outcome) error {
+	err := a.recordedOutcome(r.Context(), o)
 	if err != nil {
-		return c.auth.refused(c.r.Context(), record, err)
+		a.logFailure(r, name, err)
 	}
-	if event.read && c.auth.cfg.Audit.SkipReads || c.answered {
+	return err
+}
+
+func (a *Auth) recordedOutcome(ctx context.Context, o Outcome) error {
+	if left, ok := ctx.Value(outcomeKey{}).(*outcome); ok && left.recorded.Load() {
+		return o.Err
+	}
+	e := Event{Name: o.Event}
+	if o.Identity != nil {
+		e.UserID, e.SessionID, e.TokenID = o.Identity.UserID, o.Identity.SessionID, o.Identity.TokenID
+	}
+	switch {
+	case o.Err != nil:
+		return a.refused(ctx, e, o.Err)
+	case o.Read && a.cfg.Audit.SkipReads:
 		return nil
 	}
-	return c.auth.record(c.r.Context(), record)
+	return a.record(ctx, e)
 }
 
 // audit answers GET /audit.

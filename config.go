@@ -52,6 +52,9 @@ type Config struct {
 	// Logger gets one line for each event, and the precise reason of each
 	// refusal at level debug. It never gets a secret. Default: slog.Default.
 	Logger *slog.Logger
+	// Nodes is how many processes run with this configuration, if it is known:
+	// [Auth.Check] then tells what they can't share. It changes nothing.
+	Nodes int
 	// InsecureAllowHTTP accepts an Issuer with http on any host.
 	InsecureAllowHTTP bool
 
@@ -84,12 +87,23 @@ func (cfg Config) GoString() string { return cfg.String() }
 
 // TokenConfig is about access tokens.
 type TokenConfig struct {
-	// TTL is how long an access token lives. Default 1 h, at most 24 h.
+	// TTL is how long an access token lives, if its session does not end
+	// first. Default 1 h, at most 24 h.
 	TTL time.Duration
+	// MaxTTL is the longest life that a [TokenProfile] may give to a token:
+	// from TTL, the default, to 31 days. Tokens that live longer are refused,
+	// and revocations are remembered for that long, so more than is used
+	// costs memory. All nodes need the same value; raise it on all of them
+	// before any makes such tokens. A [Verifier] elsewhere needs it as its
+	// MaxLifetime if it is more than 24 h.
+	MaxTTL time.Duration
 	// Leeway is how far ahead the clock of another node may run: it applies
 	// to iat and nbf and never stretches exp. Default 30 s, at most 10 min;
 	// negative means none.
 	Leeway time.Duration
+	// CacheSize is how many accepted tokens are remembered, as
+	// [VerifierConfig] says. Default 10,000; negative means none.
+	CacheSize int
 }
 
 // RegistrationConfig is about new accounts.
@@ -174,6 +188,7 @@ type LimitConfig struct {
 const (
 	defaultTokenTTL    = time.Hour
 	maxTokenTTL        = 24 * time.Hour
+	maxProfileTTL      = 31 * 24 * time.Hour
 	defaultLeeway      = 30 * time.Second
 	maxLeeway          = 10 * time.Minute
 	defaultSessionLife = 30 * 24 * time.Hour
@@ -206,6 +221,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.fillStores()
 	defaultTo(&cfg.StoreTimeout, defaultStoreTimeout)
 	defaultTo(&cfg.Tokens.TTL, defaultTokenTTL)
+	defaultTo(&cfg.Tokens.MaxTTL, cfg.Tokens.TTL)
 	cfg.Tokens.Leeway = orNone(cfg.Tokens.Leeway, defaultLeeway)
 	defaultTo(&cfg.Sessions.Lifetime, defaultSessionLife)
 	cfg.Sessions.Grace = orNone(cfg.Sessions.Grace, defaultGrace)
@@ -296,7 +312,9 @@ func (cfg Config) validate() error {
 		cfg.validateStores(),
 		within("StoreTimeout", cfg.StoreTimeout, minStoreTimeout, maxStoreTimeout),
 		within("Tokens.TTL", cfg.Tokens.TTL, time.Second, maxTokenTTL),
+		within("Tokens.MaxTTL", cfg.Tokens.MaxTTL, min(cfg.Tokens.TTL, maxProfileTTL), maxProfileTTL),
 		within("Tokens.Leeway", cfg.Tokens.Leeway, 0, maxLeeway),
+		cfg.validateCache(),
 		within("Sessions.Lifetime", cfg.Sessions.Lifetime, time.Second, maxSessionLife),
 		within("Sessions.Idle", cfg.Sessions.Idle, 0, maxSessionLife),
 		within("Sessions.Grace", cfg.Sessions.Grace, 0, maxGrace),
@@ -312,6 +330,13 @@ func (cfg Config) validate() error {
 		cfg.Audit.validate(),
 		cfg.Limits.validate(),
 	)
+}
+
+func (cfg Config) validateCache() error {
+	if cfg.Tokens.CacheSize > maxCacheSize {
+		return errors.New("jwtauth: Config.Tokens.CacheSize must be at most 10,000,000")
+	}
+	return nil
 }
 
 func (cfg Config) validateIssuer() error {
@@ -415,7 +440,7 @@ func (cfg Config) validateRoles() error {
 }
 
 func (cfg Config) validateAccess() error {
-	_, errAccess := newAccess(cfg.Access)
+	_, errAccess := newAccess("Config.Access", cfg.Access)
 	_, errProxies := newProxies(cfg.Proxies)
 	return errors.Join(errAccess, errProxies)
 }

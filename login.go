@@ -90,18 +90,9 @@ func (a *Auth) mayLogIn(u User) error {
 // authenticate returns the user whose password it is. With an error, the user
 // is the one concerned, or zero: for the record alone.
 func (a *Auth) authenticate(ctx context.Context, c Credentials) (User, error) {
-	text, err := c.identifier()
+	u, account, err := a.claimed(ctx, c)
 	if err != nil {
 		return User{}, err
-	}
-	u, err := a.findLogin(ctx, c, text)
-	known := err == nil
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return User{}, err
-	}
-	account := u.ID
-	if !known {
-		u, account = User{}, a.decoyID(text)
 	}
 	if err := a.checkCurrentPassword(ctx, u, account, c.Password); err != nil {
 		return u, err
@@ -110,6 +101,23 @@ func (a *Auth) authenticate(ctx context.Context, c Credentials) (User, error) {
 		return u, err
 	}
 	return a.rehash(ctx, u, c.Password), nil
+}
+
+// claimed returns the user that credentials name and the account that a try is
+// counted on: for an unknown name the zero user, and an account that nobody has.
+func (a *Auth) claimed(ctx context.Context, c Credentials) (u User, account string, err error) {
+	text, err := c.identifier()
+	if err != nil {
+		return User{}, "", err
+	}
+	u, err = a.findLogin(ctx, c, text)
+	switch {
+	case err == nil:
+		return u, u.ID, nil
+	case errors.Is(err, ErrNotFound):
+		return User{}, a.decoyID(text), nil
+	}
+	return User{}, "", err
 }
 
 // findLogin looks up an identifier in the form that was asked for. What can't
@@ -300,7 +308,19 @@ func newTokenID() (string, error) {
 // clients that know no other way. The answer then has no refresh token.
 // [SessionConfig.RefreshTokensOnly] refuses that.
 func (a *Auth) Refresh(ctx context.Context, refreshToken string) (*Grant, error) {
-	ref, byAccess, err := a.presented(ctx, refreshToken)
+	return a.refresh(ctx, refreshToken, 0)
+}
+
+// RefreshExpired is [Auth.Refresh] for clients that come back with an access
+// token after it has expired: it is taken until within is over, as long as its
+// session lives and has not moved on. That lets whoever finds an old token in;
+// a refresh token serves better where the client can keep one.
+func (a *Auth) RefreshExpired(ctx context.Context, token string, within time.Duration) (*Grant, error) {
+	return a.refresh(ctx, token, max(within, 0))
+}
+
+func (a *Auth) refresh(ctx context.Context, token string, within time.Duration) (*Grant, error) {
+	ref, byAccess, err := a.presented(ctx, token, within)
 	if err != nil {
 		return nil, a.refused(ctx, Event{Name: EventRefresh, SessionID: ref.sessionID}, err)
 	}
@@ -348,7 +368,7 @@ func (a *Auth) refreshed(ctx context.Context, u User, s Session, from int64, now
 
 // presented reads what a client refreshes with, and says whether it was an
 // access token. Nothing is changed by a token that is not genuine.
-func (a *Auth) presented(ctx context.Context, token string) (ref refreshRef, byAccess bool, err error) {
+func (a *Auth) presented(ctx context.Context, token string, within time.Duration) (ref refreshRef, byAccess bool, err error) {
 	if isRefreshToken(token) {
 		ref, err = a.secrets.parseRefreshToken(token)
 		return ref, false, err
@@ -356,7 +376,9 @@ func (a *Auth) presented(ctx context.Context, token string) (ref refreshRef, byA
 	if a.cfg.Sessions.RefreshTokensOnly {
 		return ref, true, ErrInvalidRefreshToken
 	}
-	id, err := a.Verify(ctx, token)
+	g := a.verifier.gate
+	g.acceptExpired = within
+	id, err := a.verifier.verify(ctx, &g, token)
 	if err != nil {
 		return ref, true, err
 	}
@@ -481,7 +503,7 @@ func (a *Auth) revocable(ctx context.Context, token string) (userID, sessionID, 
 	}
 	lenient := a.verifier.gate
 	lenient.acceptExpired = maxSessionLife
-	c, err := lenient.check(ctx, token, a.verifier.keys, a.now())
+	c, _, err := lenient.check(ctx, token, a.verifier.keys, a.now())
 	return c.Subject, c.SessionID, c.ID, err
 }
 
@@ -495,6 +517,35 @@ func (a *Auth) RevokeUser(ctx context.Context, userID string) error {
 func (a *Auth) Sessions(ctx context.Context, userID string) ([]Session, error) {
 	list, err := a.sessions.Sessions(ctx, userID, a.now())
 	return list, storeFault(err)
+}
+
+// Session returns one session, or [ErrNotFound].
+func (a *Auth) Session(ctx context.Context, id string) (Session, error) {
+	s, err := a.sessions.Session(ctx, id)
+	return s, storeFault(err)
+}
+
+// AllSessions returns one page of the sessions of all users, the latest login
+// first, and how many there are on all pages: for administrators. It needs a
+// store that is a [SessionLister].
+func (a *Auth) AllSessions(ctx context.Context, q SessionQuery) (page []Session, total int, err error) {
+	l, p, ok := partOf[SessionLister](a.sessions)
+	if !ok {
+		return nil, 0, ErrUnavailable.because(errors.New("this session store can't list"))
+	}
+	if q.Offset < 0 || q.Limit < 0 || q.Limit > 1000 {
+		return nil, 0, ErrInvalidInput.saying("A page has 1 to 1,000 sessions.", "limit", "offset")
+	}
+	defaultTo(&q.Limit, 100)
+	type result struct {
+		page  []Session
+		total int
+	}
+	r, err := ask(ctx, p, 1, func(ctx context.Context) (r result, err error) {
+		r.page, r.total, err = l.ListSessions(ctx, q)
+		return r, err
+	})
+	return r.page, r.total, storeFault(err)
 }
 
 // EndSession ends one session of a user. [ErrNotFound] if the user has no such
@@ -553,7 +604,7 @@ func (a *Auth) revokeSession(ctx context.Context, id string) error {
 // tokensGone is when every access token that exists now has expired, also by
 // the clock of a node that lags behind.
 func (a *Auth) tokensGone(now time.Time) time.Time {
-	return now.Add(a.cfg.Tokens.TTL + maxLeeway)
+	return now.Add(a.cfg.Tokens.MaxTTL + maxLeeway)
 }
 
 // isRefreshToken tells the two kinds of token apart by their first bytes; a

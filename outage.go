@@ -81,7 +81,12 @@ func (p *patience) missed(began int64) {
 // ask calls a store and returns within its time, whatever the store does. One
 // that ignores its context goes on by itself; what it then does is done all the
 // same, as with an answer that got lost on the way.
+//
+// Without patience it only calls.
 func ask[T any](ctx context.Context, p *patience, times int, call func(context.Context) (T, error)) (T, error) {
+	if p == nil {
+		return call(ctx)
+	}
 	var zero T
 	if !p.mayAsk() {
 		return zero, errSilent
@@ -264,12 +269,25 @@ func (a *Auth) unlimited(ctx context.Context, fault error) error {
 	return nil
 }
 
+// partOf finds an optional part of a store, behind the limit around it, and the
+// patience to ask it with.
+func partOf[T any](store any) (T, *patience, bool) {
+	var p *patience
+	if b, ok := store.(interface{ behind() (any, *patience) }); ok {
+		store, p = b.behind()
+	}
+	part, ok := store.(T)
+	return part, p, ok
+}
+
 // The stores with their limits.
 
 type boundedUsers struct {
 	UserStore
 	p *patience
 }
+
+func (s *boundedUsers) behind() (any, *patience) { return s.UserStore, s.p }
 
 func (s *boundedUsers) CreateUser(ctx context.Context, u User) (User, error) {
 	return ask(ctx, s.p, 1, func(ctx context.Context) (User, error) { return s.UserStore.CreateUser(ctx, u) })
@@ -291,30 +309,12 @@ func (s *boundedUsers) DeleteUser(ctx context.Context, id string) error {
 	return do(ctx, s.p, 1, func(ctx context.Context) error { return s.UserStore.DeleteUser(ctx, id) })
 }
 
-// userLister finds the optional part of a store, within its limit.
-func userLister(s UserStore) (UserLister, bool) {
-	bounded, isBounded := s.(*boundedUsers)
-	if !isBounded {
-		l, ok := s.(UserLister)
-		return l, ok
-	}
-	l, ok := bounded.UserStore.(UserLister)
-	return &boundedLister{l, bounded.p}, ok
-}
-
-type boundedLister struct {
-	UserLister
-	p *patience
-}
-
-func (s *boundedLister) ListUsers(ctx context.Context, q UserQuery) ([]User, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) ([]User, error) { return s.UserLister.ListUsers(ctx, q) })
-}
-
 type boundedSessions struct {
 	SessionStore
 	p *patience
 }
+
+func (s *boundedSessions) behind() (any, *patience) { return s.SessionStore, s.p }
 
 func (s *boundedSessions) CreateSession(ctx context.Context, row Session, limit SessionLimit) ([]Session, error) {
 	return ask(ctx, s.p, 1, func(ctx context.Context) ([]Session, error) { return s.SessionStore.CreateSession(ctx, row, limit) })
@@ -352,6 +352,8 @@ type boundedRevocations struct {
 	RevocationStore
 	p *patience
 }
+
+func (s *boundedRevocations) behind() (any, *patience) { return s.RevocationStore, s.p }
 
 func (s *boundedRevocations) Revoke(ctx context.Context, r Revocation) error {
 	return do(ctx, s.p, 1, func(ctx context.Context) error { return s.RevocationStore.Revoke(ctx, r) })
@@ -411,6 +413,8 @@ type boundedAudit struct {
 	p *patience
 }
 
+func (s *boundedAudit) behind() (any, *patience) { return s.AuditStore, s.p }
+
 func (s *boundedAudit) Append(ctx context.Context, r AuditRecord) error {
 	return do(ctx, s.p, 1, func(ctx context.Context) error { return s.AuditStore.Append(ctx, r) })
 }
@@ -449,16 +453,4 @@ func (s *boundedAudit) AuditKey(ctx context.Context, userID string, candidate Au
 
 func (s *boundedAudit) EraseAuditKey(ctx context.Context, userID string) error {
 	return do(ctx, s.p, bulk, func(ctx context.Context) error { return s.AuditStore.EraseAuditKey(ctx, userID) })
-}
-
-// auditLimit is how many records a store can keep, if it has such a limit.
-func auditLimit(s AuditStore) (int, bool) {
-	if bounded, ok := s.(*boundedAudit); ok {
-		s = bounded.AuditStore
-	}
-	b, ok := s.(auditBounded)
-	if !ok {
-		return 0, false
-	}
-	return b.AuditLimit(), true
 }

@@ -63,21 +63,41 @@ type compiledRule struct {
 // as well. To guard single handlers, [Auth.Require] and [Auth.RequireRole] are
 // simpler.
 func (a *Auth) Protect(rules ...ProtectRule) (func(http.Handler) http.Handler, error) {
-	compiled, err := compileRules(rules)
+	p, err := NewProtection(rules...)
 	if err != nil {
 		return nil, err
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			v := judgeRequest(compiled, r)
+			public, roles := p.Demands(r)
 			switch {
-			case v.public:
+			case public:
 				a.Authenticate(next).ServeHTTP(w, r)
 			default:
-				a.RequireRole(v.roles...)(next).ServeHTTP(w, r)
+				a.RequireRole(roles...)(next).ServeHTTP(w, r)
 			}
 		})
 	}, nil
+}
+
+// Protection is what [Auth.Protect] decides by, for handlers that answer in
+// another way. Most applications use Protect.
+type Protection struct{ rules []compiledRule }
+
+// NewProtection checks the rules and reports every mistake at once.
+func NewProtection(rules ...ProtectRule) (*Protection, error) {
+	compiled, err := compileRules(rules)
+	if err != nil {
+		return nil, err
+	}
+	return &Protection{compiled}, nil
+}
+
+// Demands returns what a request must meet: nothing where public, else at least
+// one of the roles, or just a valid token where there are none.
+func (p *Protection) Demands(r *http.Request) (public bool, roles []string) {
+	v := judgeRequest(p.rules, r)
+	return v.public, v.roles
 }
 
 func compileRules(rules []ProtectRule) ([]compiledRule, error) {

@@ -93,9 +93,10 @@ const (
 	ReasonLifetime    = "lifetime too long" // longer than this verifier allows
 	ReasonRevoked     = "revoked"           // by token id, session or user
 	ReasonLocked      = "locked"            // too many wrong passwords, for ErrInvalidCredentials
+	ReasonDomain      = "e-mail domain"     // not one of RegistrationConfig.EmailDomains, for ErrInvalidInput
 )
 
-// Reason returns why a token or a password was refused, as one of the Reason…
+// Reason returns why a token, a password or an address was refused, as one of the Reason…
 // constants, or "" if err has no such reason. It is meant for logs, and for protocols that
 // must tell; a public answer is better off without it.
 func Reason(err error) string {
@@ -123,38 +124,39 @@ type gate struct {
 // keyFinder returns the key with exactly that id.
 type keyFinder func(ctx context.Context, kid string) (Key, error)
 
-// check returns the claims of a token that is beyond doubt. Its steps are
-// ordered so that nothing of an unverified token is believed: shape, header,
-// key, signature, and only then the claims.
-func (g *gate) check(ctx context.Context, token string, keys keyFinder, now time.Time) (Claims, error) {
+// check returns the claims of a token that is beyond doubt, and the key that
+// signed it. Its steps are ordered so that nothing of an unverified token is
+// believed: shape, header, key, signature, and only then the claims.
+func (g *gate) check(ctx context.Context, token string, keys keyFinder, now time.Time) (Claims, Key, error) {
+	fail := func(err error) (Claims, Key, error) { return Claims{}, Key{}, err }
 	head, payload, sig, err := split(token)
 	if err != nil {
-		return Claims{}, err
+		return fail(err)
 	}
 	h, err := parseHeader(head)
 	if err != nil {
-		return Claims{}, err
+		return fail(err)
 	}
 	key, err := keys(ctx, h.kid)
 	if err != nil {
-		return Claims{}, err
+		return fail(err)
 	}
 	// RFC 8725, section 3.1: the key fixes the algorithm, the header only repeats it.
 	if h.alg != key.Algorithm() {
-		return Claims{}, invalidToken(ReasonAlgorithm)
+		return fail(invalidToken(ReasonAlgorithm))
 	}
 	if h.typ != g.typ {
-		return Claims{}, invalidToken(ReasonType)
+		return fail(invalidToken(ReasonType))
 	}
 	signed := token[:strings.LastIndexByte(token, '.')]
 	if key.verify([]byte(signed), sig) != nil {
-		return Claims{}, invalidToken(ReasonSignature)
+		return fail(invalidToken(ReasonSignature))
 	}
 	c, err := parseClaims(payload)
 	if err != nil {
-		return Claims{}, err
+		return fail(err)
 	}
-	return c, g.judge(c, now)
+	return c, key, g.judge(&c, now)
 }
 
 // split takes a compact serialization apart (RFC 7515, section 7.1). Each
@@ -324,7 +326,7 @@ func counter(v strictjson.Value) (int64, bool) {
 }
 
 // judge compares well-formed claims with what this gate expects.
-func (g *gate) judge(c Claims, now time.Time) error {
+func (g *gate) judge(c *Claims, now time.Time) error {
 	switch {
 	case c.Issuer != g.issuer:
 		return invalidToken(ReasonIssuer)
@@ -339,7 +341,7 @@ func (g *gate) judge(c Claims, now time.Time) error {
 // inTime refuses a token on and after its exp (RFC 7519, section 4.1.4), and
 // before its nbf and iat. The leeway is for a clock that runs ahead on the
 // issuing node, so it never prolongs a token.
-func (g *gate) inTime(c Claims, now time.Time) error {
+func (g *gate) inTime(c *Claims, now time.Time) error {
 	switch {
 	case !now.Before(c.ExpiresAt.Add(g.acceptExpired)):
 		return invalidToken(ReasonExpired)
@@ -362,13 +364,17 @@ func ValidClaimName(name string) bool {
 // reservedClaims are set by this package alone.
 var reservedClaims = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "ver", "roles"}
 
+// ReservedClaim reports whether a claim is set by this package alone: neither a
+// hook nor a [TokenProfile] may set it.
+func ReservedClaim(name string) bool { return slices.Contains(reservedClaims, name) }
+
 // checkExtra refuses claims of a hook that it may not set.
 func checkExtra(extra map[string]any) error {
 	for name := range extra {
 		if !ValidClaimName(name) {
 			return fmt.Errorf("a claim name that is not allowed: %q", name)
 		}
-		if slices.Contains(reservedClaims, name) {
+		if ReservedClaim(name) {
 			return fmt.Errorf("claim %q is reserved", name)
 		}
 	}

@@ -60,7 +60,7 @@ func (cfg AuditConfig) withDefaults() AuditConfig {
 
 func (cfg AuditConfig) validate() error {
 	var errs []error
-	errs = append(errs, inField("Audit.Roles", checkRoles(cfg.Roles)))
+	errs = append(errs, inField("Config.Audit.Roles", checkRoles(cfg.Roles)))
 	if cfg.Refusals < 1 {
 		errs = append(errs, errors.New("jwtauth: Config.Audit.Refusals must be at least 1"))
 	}
@@ -328,8 +328,8 @@ type auditBounded interface{ AuditLimit() int }
 // needs sealMu.
 func (a *Auth) purgeTrail(ctx context.Context) error {
 	now := a.now()
-	if most, ok := auditLimit(a.trail.store); ok {
-		if err := a.purgeTo(ctx, now, int64(most)); err != nil {
+	if b, _, ok := partOf[auditBounded](a.trail.store); ok {
+		if err := a.purgeTo(ctx, now, int64(b.AuditLimit())); err != nil {
 			return err
 		}
 	}

@@ -61,6 +61,13 @@ func checkNode(ctx context.Context, node *redis.Client) ([]string, error) {
 	return warnings, info.unusable(node)
 }
 
+// ServerTime implements [jwtauth.StoreClock] by the clock of any one node. Check
+// looks at all of them.
+func (s *Store) ServerTime(ctx context.Context) (time.Time, error) {
+	t, err := s.client.Time(ctx).Result()
+	return t, fault("ServerTime", err)
+}
+
 // info is what INFO says, by name.
 type info map[string]string
 

@@ -72,6 +72,7 @@ var (
 	_ jwtauth.CodeStore       = (*Store)(nil)
 	_ jwtauth.CounterStore    = (*Store)(nil)
 	_ jwtauth.Limiter         = (*Store)(nil)
+	_ jwtauth.StoreClock      = (*Store)(nil)
 )
 
 // margin is how long a key stays after what it says is over by the clock of

@@ -50,8 +50,13 @@ type file struct {
 		Reset    *rule `json:"reset"`
 		SSO      *rule `json:"sso"`
 	} `json:"limits"`
+	// Lockout has the tiers of jwtauth.LockoutConfig; an empty list keeps the
+	// default.
 	Lockout struct {
-		Disabled bool `json:"disabled"`
+		Disabled bool   `json:"disabled"`
+		Account  []tier `json:"account"`
+		Device   []tier `json:"device"`
+		Source   []tier `json:"source"`
 	} `json:"lockout"`
 	Hash struct {
 		MemoryKiB int `json:"memory_kib"`
@@ -89,6 +94,8 @@ type file struct {
 
 	// TrustedProxies may say for whom they ask, in X-Forwarded-For.
 	TrustedProxies []string `json:"trusted_proxies"`
+	// AllowIPs are the only addresses that may call the API at all.
+	AllowIPs []string `json:"allow_ips"`
 	// Access has rules by the name of a route.
 	Access    map[string]accessRule `json:"access"`
 	AuthCodes []authCode            `json:"auth_codes"`
@@ -100,6 +107,11 @@ type file struct {
 		Roles         []string `json:"roles"`
 		SkipReads     bool     `json:"skip_reads"`
 	} `json:"audit"`
+
+	// SimpleJWTLogin adds the namespace simple-jwt-login/v1.
+	SimpleJWTLogin *simpleJWTLogin `json:"simple_jwt_login"`
+	// JWTAuth adds the namespace jwt-auth/v1.
+	JWTAuth *jwtAuth `json:"jwt_auth"`
 
 	dir string
 }
@@ -143,14 +155,20 @@ func (f file) protect(auth *jwtauth.Auth) (func(http.Handler) http.Handler, erro
 // applyAccess writes who may use what.
 func (f file) applyAccess(cfg *jwtauth.Config) {
 	cfg.Proxies.Trusted = f.TrustedProxies
+	cfg.Access.AllowIPs = f.AllowIPs
 	cfg.Access.Endpoints = make(map[string]jwtauth.AccessRule, len(f.Access))
 	for name, r := range f.Access {
 		cfg.Access.Endpoints[name] = jwtauth.AccessRule{Off: r.Off, Authenticated: r.Authenticated,
 			Roles: r.Roles, AllowIPs: r.AllowIPs, Code: r.AuthCode}
 	}
+	cfg.Access.Codes = f.authCodes()
+}
+
+func (f file) authCodes() (codes []jwtauth.AuthCode) {
 	for _, c := range f.AuthCodes {
-		cfg.Access.Codes = append(cfg.Access.Codes, jwtauth.AuthCode{Code: jwtauth.Secret(c.Code), Role: c.Role, Expires: c.Expires, Endpoints: c.Endpoints})
+		codes = append(codes, jwtauth.AuthCode{Code: jwtauth.Secret(c.Code), Role: c.Role, Expires: c.Expires, Endpoints: c.Endpoints})
 	}
+	return codes
 }
 
 // verifyEmail may be written as true or false alone.
@@ -226,6 +244,23 @@ func (s site) open() (jwtauth.SSOSite, error) {
 	return out, nil
 }
 
+// tier is a number of wrong passwords in so many seconds.
+type tier struct {
+	Failures int `json:"failures"`
+	Seconds  int `json:"seconds"`
+}
+
+func (f file) applyLockout(cfg *jwtauth.Config) {
+	cfg.Lockout.Disabled = f.Lockout.Disabled
+	for field, tiers := range map[*[]jwtauth.LockoutTier][]tier{
+		&cfg.Lockout.Account: f.Lockout.Account, &cfg.Lockout.Device: f.Lockout.Device, &cfg.Lockout.Source: f.Lockout.Source,
+	} {
+		for _, t := range tiers {
+			*field = append(*field, jwtauth.LockoutTier{Failures: t.Failures, Per: time.Duration(t.Seconds) * time.Second})
+		}
+	}
+}
+
 // rule is a limit: so many requests per so many seconds. A negative limit means
 // none.
 type rule struct {
@@ -273,6 +308,7 @@ func (f file) check() error {
 	if g := f.Sessions.GraceSeconds; g != nil && (*g < 0 || *g > 600) {
 		errs = append(errs, errors.New("sessions.grace_seconds must be between 0 and 600"))
 	}
+	errs = append(errs, f.SimpleJWTLogin.check(), f.JWTAuth.check())
 	return errors.Join(errs...)
 }
 
@@ -296,8 +332,9 @@ func (f file) apply(cfg *jwtauth.Config) error {
 			cfg.Sessions.Grace = -1 // a zero there is the default
 		}
 	}
+	cfg.Tokens.MaxTTL = max(time.Hour, f.JWTAuth.ttl(), f.SimpleJWTLogin.ttl())
 	f.applyLimits(cfg)
-	cfg.Lockout.Disabled = f.Lockout.Disabled
+	f.applyLockout(cfg)
 	cfg.Audit = jwtauth.AuditConfig{Retention: time.Duration(f.Audit.RetentionDays) * 24 * time.Hour,
 		Roles: f.Audit.Roles, SkipReads: f.Audit.SkipReads}
 	f.applyAccess(cfg)
@@ -306,6 +343,7 @@ func (f file) apply(cfg *jwtauth.Config) error {
 	cfg.AutoLogin = jwtauth.AutoLoginConfig{Origins: f.Redirects, Target: f.AutoLogin.Target, TargetFromRequest: f.AutoLogin.TargetFromRequest}
 	cfg.Cookies = jwtauth.CookieConfig{Enabled: f.Cookies.Enabled, Strict: f.Cookies.Strict}
 	cfg.CORS = jwtauth.CORSConfig{Off: f.CORS.Off, Origins: f.CORS.Origins}
+	f.SimpleJWTLogin.apply(cfg)
 	var errs []error
 	for _, s := range f.SSO {
 		open, err := s.open()
