@@ -75,7 +75,7 @@ func TestEachCommandIsOnOneSlot(t *testing.T) {
 		t.Fatal(err)
 	}
 	connect(t, serverURL()) // or skip
-	defer client.Close()
+	t.Cleanup(func() { _ = client.Close() })
 	w := &watch{commands: make(map[string]int)}
 	client.AddHook(w)
 	s := open(t, client)
