@@ -92,6 +92,9 @@ const (
 	// EventNewDevice is a notice beside [EventLogin]: somebody has logged in
 	// from what looks like a device that the account has not used before.
 	EventNewDevice = "login.new_device"
+	// EventUnlimited stands for Count requests that passed without a limit,
+	// see [LimitConfig.DangerouslyAllowWhenDown].
+	EventUnlimited = "limit.unavailable"
 	// EventAccess is a request to a host's own route that was refused for
 	// want of a right, or with a token that was made up or revoked.
 	EventAccess = "access"

@@ -186,8 +186,11 @@ func (a *Auth) limit(ctx context.Context, h http.Header, name, key string, rule 
 	}
 	now := a.now()
 	u, err := a.limiter.Allow(ctx, name+"|"+key, rule, now)
-	if err != nil {
+	switch {
+	case err != nil && name == codeLimit:
 		return ErrUnavailable.because(err)
+	case err != nil:
+		return a.unlimited(ctx, err)
 	}
 	u = u.rounded(now)
 	writeUsage(h, u)

@@ -29,7 +29,8 @@ type app struct {
 	// notes are lines for whoever started it.
 	notes []string
 	// closed says that nobody can register.
-	closed bool
+	closed     bool
+	closeRedis func() error
 }
 
 const defaultNamespace = "headlesskey/v1"
@@ -57,6 +58,9 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 		return nil, err
 	}
 	if cfg.Keys, cfg.Secret, err = a.openKeys(o, f, getenv); err != nil {
+		return nil, err
+	}
+	if err := a.useRedis(ctx, o, &cfg); err != nil {
 		return nil, err
 	}
 	if a.auth, err = jwtauth.New(cfg); err != nil {
