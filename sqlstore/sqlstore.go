@@ -1,0 +1,456 @@
+// Package sqlstore keeps everything that package jwtauth keeps in a SQL
+// database: accounts, sessions, revocations, one-time secrets, counters and the
+// audit trail, in SQLite, PostgreSQL, MySQL or MariaDB. It uses database/sql
+// alone; the driver is the host's choice.
+//
+//	db, err := sql.Open("pgx", "postgres://localhost/app")
+//	…
+//	store, err := sqlstore.Open(db, sqlstore.Postgres)
+//	…
+//	if err := store.Migrate(ctx); err != nil { … }
+//	auth, err := jwtauth.New(jwtauth.Config{Store: store, …})
+//
+// Its tables begin with jwtauth_ and live beside the host's own.
+//
+// # How it keeps its promises
+//
+// What must hold for any number of nodes (a name is taken once, a generation
+// moves once, a secret is used once, a limit is exact) lives in unique keys and
+// in updates with a condition, and the number of rows changed is the answer. No
+// isolation level is relied on, so the default of the server, or a stricter one,
+// will do. A verb is one statement, and so one round trip, wherever the database
+// can say all of it in one; docs/operations.md has the numbers.
+//
+// Times come from the caller. What has expired no longer counts, whether or not
+// it is still there; [Store.Purge] frees the space and is the host's to call now
+// and then.
+//
+// # What each database needs
+//
+// SQLite (modernc.org/sqlite is the one that is tested): a busy timeout, without
+// which a second process makes writes fail, and the write-ahead log, so that
+// reading goes on beside a writer. All connections write one after another, which
+// the store arranges itself inside a process:
+//
+//	sql.Open("sqlite", "file:auth.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
+//
+// Synchronous FULL is what keeps an acknowledged revocation through a power cut.
+// A database in memory is one for each connection: SetMaxOpenConns(1).
+//
+// PostgreSQL 12 or later (github.com/jackc/pgx/v5/stdlib is tested). With
+// synchronous_commit off, the last moment of acknowledged work is lost in a crash.
+//
+// MySQL 8 and MariaDB 10.6 or later (github.com/go-sql-driver/mysql is tested),
+// with strict sql_mode, which is their default.
+//
+// Set limits on the pool: SetMaxOpenConns below what the server allows, divided
+// by the number of nodes.
+package sqlstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-jwtauth/jwtauth"
+)
+
+// Flavour is the dialect of SQL that a database speaks.
+type Flavour int
+
+// The flavours. MySQL is for MariaDB too.
+const (
+	SQLite Flavour = iota + 1
+	Postgres
+	MySQL
+)
+
+// String returns the name of the flavour, which is also that of its folder of
+// migrations.
+func (f Flavour) String() string {
+	switch f {
+	case SQLite:
+		return "sqlite"
+	case Postgres:
+		return "postgres"
+	case MySQL:
+		return "mysql"
+	}
+	return fmt.Sprintf("Flavour(%d)", int(f))
+}
+
+// Store is a [jwtauth.Store] and [jwtauth.UserLister] in a SQL database. It is
+// safe for concurrent use, by any number of processes on one database. It has no
+// goroutines and nothing to close but the database, which is the host's.
+type Store struct {
+	db      *sql.DB
+	flavour Flavour
+	// opening admits one caller to the check of the schema.
+	opening gate
+	// prepared is set once the schema has been found to be the right one.
+	prepared atomic.Pointer[map[*statement]prepared]
+	// writing admits one writer of this process to a SQLite database: its own
+	// queue is fair and wakes at once, while SQLite's polls. Nil elsewhere.
+	writing gate
+}
+
+var (
+	_ jwtauth.Store      = (*Store)(nil)
+	_ jwtauth.UserLister = (*Store)(nil)
+)
+
+// Open returns a store on db. It does not connect yet. The first use checks that
+// the schema is exactly the one that this version was made for, and every verb
+// returns an error that says so for as long as it is not: see [Store.Migrate].
+func Open(db *sql.DB, flavour Flavour) (*Store, error) {
+	if db == nil {
+		return nil, errors.New("sqlstore: no database")
+	}
+	if flavour < SQLite || flavour > MySQL {
+		return nil, fmt.Errorf("sqlstore: unknown flavour %d", int(flavour))
+	}
+	s := &Store{db: db, flavour: flavour, opening: newGate()}
+	if flavour == SQLite {
+		s.writing = newGate()
+	}
+	return s, nil
+}
+
+// gate admits one at a time. A nil gate is open.
+type gate chan struct{}
+
+func newGate() gate { return make(gate, 1) }
+
+func (g gate) enter(ctx context.Context) error {
+	if g == nil {
+		return ctx.Err()
+	}
+	select {
+	case g <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (g gate) leave() {
+	if g != nil {
+		<-g
+	}
+}
+
+// statement is the text of one statement, with ? for its parameters: the same
+// for all flavours, or one of its own where a flavour can't say it like that.
+// Every statement of the package is in the list statements and constant: no text
+// is ever put together from values.
+type statement struct{ any, sqlite, postgres, mysql string }
+
+// text returns the statement as the flavour's drivers expect it.
+func (q *statement) text(f Flavour) string {
+	own := map[Flavour]string{SQLite: q.sqlite, Postgres: q.postgres, MySQL: q.mysql}[f]
+	if own == "" {
+		own = q.any
+	}
+	if f == Postgres {
+		own = numbered(own)
+	}
+	return own
+}
+
+// numbered replaces ? by $1, $2, … No statement has a ? of another meaning.
+func numbered(text string) string {
+	var b strings.Builder
+	n := 0
+	for part := range strings.SplitAfterSeq(text, "?") {
+		before, found := strings.CutSuffix(part, "?")
+		b.WriteString(before)
+		if found {
+			n++
+			fmt.Fprintf(&b, "$%d", n)
+		}
+	}
+	return b.String()
+}
+
+// statements are all there are.
+func statements() []*statement {
+	return slices.Concat(userStatements, sessionStatements, revocationStatements, codeStatements, counterStatements,
+		auditStatements, cursorStatements, purgeStatements)
+}
+
+// prepared is a statement that is ready. PostgreSQL's drivers keep the plans of
+// what they ran themselves, and a pooler between may not like ours; the others
+// would parse, or make two further round trips, each time.
+type prepared struct {
+	text string
+	stmt *sql.Stmt // nil: send the text
+}
+
+// ready returns the prepared statements. The first time it checks the schema
+// and what the flavour needs.
+func (s *Store) ready(ctx context.Context) (map[*statement]prepared, error) {
+	if p := s.prepared.Load(); p != nil {
+		return *p, nil
+	}
+	if err := s.opening.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.opening.leave()
+	if p := s.prepared.Load(); p != nil {
+		return *p, nil
+	}
+	if err := s.Check(ctx); err != nil {
+		return nil, err
+	}
+	all := make(map[*statement]prepared)
+	for _, q := range statements() {
+		p := prepared{text: q.text(s.flavour)}
+		if s.flavour != Postgres {
+			var err error
+			if p.stmt, err = s.db.PrepareContext(ctx, p.text); err != nil {
+				closeAll(all)
+				return nil, fault(err)
+			}
+		}
+		all[q] = p
+	}
+	s.prepared.Store(&all)
+	return all, nil
+}
+
+func closeAll(all map[*statement]prepared) {
+	for _, p := range all {
+		if p.stmt != nil {
+			p.stmt.Close()
+		}
+	}
+}
+
+// fault marks an error as one of the database. It is none of the sentinels, so
+// the caller refuses.
+func fault(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("sqlstore: %w", err)
+}
+
+// run makes statements, in a transaction or each by itself.
+type run struct {
+	flavour  Flavour
+	prepared map[*statement]prepared
+	db       *sql.DB
+	tx       *sql.Tx
+}
+
+// exec makes a statement that returns no rows.
+func (r run) exec(ctx context.Context, q *statement, args ...any) (sql.Result, error) {
+	p := r.prepared[q]
+	switch {
+	case p.stmt != nil && r.tx != nil:
+		return r.tx.StmtContext(ctx, p.stmt).ExecContext(ctx, args...)
+	case p.stmt != nil:
+		return p.stmt.ExecContext(ctx, args...)
+	case r.tx != nil:
+		return r.tx.ExecContext(ctx, p.text, args...)
+	}
+	return r.db.ExecContext(ctx, p.text, args...)
+}
+
+func (r run) query(ctx context.Context, q *statement, args ...any) (*sql.Rows, error) {
+	p := r.prepared[q]
+	switch {
+	case p.stmt != nil && r.tx != nil:
+		return r.tx.StmtContext(ctx, p.stmt).QueryContext(ctx, args...)
+	case p.stmt != nil:
+		return p.stmt.QueryContext(ctx, args...)
+	case r.tx != nil:
+		return r.tx.QueryContext(ctx, p.text, args...)
+	}
+	return r.db.QueryContext(ctx, p.text, args...)
+}
+
+// changed makes a statement and returns how many rows it changed. Only
+// statements that change what they find are asked like this: MySQL counts
+// changed rows or found ones, as the connection is set.
+func (r run) changed(ctx context.Context, q *statement, args ...any) (int64, error) {
+	res, err := r.exec(ctx, q, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// flagged makes a statement and returns the number that it left in MySQL's
+// LAST_INSERT_ID, which is the one value that comes back with an update there.
+func (r run) flagged(ctx context.Context, q *statement, args ...any) (int64, error) {
+	res, err := r.exec(ctx, q, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.LastInsertId()
+}
+
+// inserted makes an INSERT that does nothing if the row is there, and reports
+// whether it was new. In MySQL the number of rows would not tell; such a
+// statement flags a row that it found.
+func (r run) inserted(ctx context.Context, q *statement, args ...any) (bool, error) {
+	if r.flavour == MySQL {
+		flag, err := r.flagged(ctx, q, args...)
+		return flag == 0, err
+	}
+	n, err := r.changed(ctx, q, args...)
+	return n == 1, err
+}
+
+// rows calls scan for each row. It reads to the end in any case: a statement
+// that writes and returns rows has only then succeeded.
+func (r run) rows(ctx context.Context, q *statement, scan func(*sql.Rows) error, args ...any) error {
+	rows, err := r.query(ctx, q, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+// row reads the first row into dest, and reports whether there was one.
+func (r run) row(ctx context.Context, q *statement, dest []any, args ...any) (found bool, err error) {
+	err = r.rows(ctx, q, func(rows *sql.Rows) error {
+		if found {
+			return nil
+		}
+		found = true
+		return rows.Scan(dest...)
+	}, args...)
+	return found && err == nil, err
+}
+
+// maxTries bounds how often a statement or transaction starts over that the
+// database undid because it was in the way of another.
+const maxTries = 20
+
+// read makes statements that change nothing.
+func (s *Store) read(ctx context.Context, f func(r run) error) error {
+	all, err := s.ready(ctx)
+	if err != nil {
+		return err
+	}
+	return orFault(f(run{flavour: s.flavour, prepared: all, db: s.db}))
+}
+
+// write makes a statement that changes something, by itself; what follows it in
+// f must only read.
+func (s *Store) write(ctx context.Context, f func(r run) error) error {
+	all, err := s.ready(ctx)
+	if err != nil {
+		return err
+	}
+	return s.retried(ctx, func() error { return f(run{flavour: s.flavour, prepared: all, db: s.db}) })
+}
+
+// atomically makes several statements in a transaction. The first of them must
+// write: that is what makes SQLite take its lock at once, and it is the row that
+// others wait for elsewhere. An error from f, a sentinel too, undoes everything.
+func (s *Store) atomically(ctx context.Context, f func(r run) error) error {
+	all, err := s.ready(ctx)
+	if err != nil {
+		return err
+	}
+	return s.retried(ctx, func() error {
+		tx, err := s.db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() // does nothing once it is committed
+		if err := f(run{flavour: s.flavour, prepared: all, db: s.db, tx: tx}); err != nil {
+			return err
+		}
+		return tx.Commit()
+	})
+}
+
+func (s *Store) retried(ctx context.Context, f func() error) error {
+	if err := s.writing.enter(ctx); err != nil {
+		return fault(err)
+	}
+	defer s.writing.leave()
+	err := f()
+	for try := 1; try < maxTries && err != nil && ctx.Err() == nil && s.flavour.undone(err); try++ {
+		err = f()
+	}
+	return orFault(err)
+}
+
+// orFault lets the sentinels pass.
+func orFault(err error) error {
+	var known *jwtauth.Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	return fault(err)
+}
+
+// undone reports whether the database says that it undid all of the statement
+// or transaction, because of a deadlock for example, and that trying again may
+// succeed. Nothing else is decided by what a driver's error says: unknown errors
+// are faults. The driver for MySQL offers no method to ask, so its text has to
+// do; if it ever changes, deadlocks become faults.
+func (f Flavour) undone(err error) bool {
+	switch f {
+	case Postgres:
+		var state interface{ SQLState() string }
+		return errors.As(err, &state) && (state.SQLState() == "40P01" || state.SQLState() == "40001")
+	case MySQL:
+		return strings.Contains(err.Error(), "Error 1213")
+	}
+	return false
+}
+
+// micros is how times are stored.
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+func moment(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
+
+// maxName is the longest text that is part of an index.
+const maxName = 255
+
+// plain reports whether every database keeps and compares s as it is.
+func plain(s string) bool {
+	return len(s) <= maxName && utf8.ValidString(s) && !strings.Contains(s, "\x00")
+}
+
+const hashedName = "sha256:"
+
+// name is the form of a key or id in the database: itself, or its hash where it
+// is too long or no text. Two keys have two names.
+func name(key string) string {
+	if plain(key) && !strings.HasPrefix(key, hashedName) {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return hashedName + hex.EncodeToString(sum[:])
+}
+
+// verbatim refuses ids that have to come back as they are and can't.
+func verbatim(ids ...string) error {
+	for _, id := range ids {
+		if name(id) != id {
+			return errors.New("sqlstore: an id is longer than 255 bytes or no text")
+		}
+	}
+	return nil
+}
