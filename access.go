@@ -19,6 +19,10 @@ type AccessConfig struct {
 	// covers its confirmation as well. The routes "token" and "login" do the
 	// same and have a rule each.
 	Endpoints map[string]AccessRule
+	// AllowIPs lists the only addresses that may call any endpoint, as
+	// [AccessRule.AllowIPs] does for one. Empty: all. Where both are given, an
+	// address must be in both.
+	AllowIPs []string
 	// Codes are accepted where a rule asks for a code.
 	Codes []AuthCode
 }
@@ -76,6 +80,7 @@ const (
 
 // access is an AccessConfig that was checked.
 type access struct {
+	from  *ipList
 	rules map[string]accessRule
 	codes []authCode
 }
@@ -91,24 +96,26 @@ type authCode struct {
 	digest [sha256.Size]byte
 }
 
-func newAccess(cfg AccessConfig) (access, error) {
-	a := access{rules: make(map[string]accessRule, len(cfg.Endpoints))}
-	var errs []error
+// newAccess reports every mistake; field is where cfg is written.
+func newAccess(field string, cfg AccessConfig) (access, error) {
+	from, err := newIPList(cfg.AllowIPs)
+	a := access{from: from, rules: make(map[string]accessRule, len(cfg.Endpoints))}
+	errs := []error{inField(field+".AllowIPs", err)}
 	for name, rule := range cfg.Endpoints {
 		rule.Roles = slices.Clone(rule.Roles)
 		from, err := newIPList(rule.AllowIPs)
-		errs = append(errs, inField(fmt.Sprintf("Access.Endpoints[%q].AllowIPs", name), err))
+		errs = append(errs, inField(fmt.Sprintf("%s.Endpoints[%q].AllowIPs", field, name), err))
 		if rule.Code && len(cfg.Codes) == 0 {
-			errs = append(errs, fmt.Errorf("jwtauth: Config.Access.Endpoints[%q] asks for a code, and there is none", name))
+			errs = append(errs, fmt.Errorf("jwtauth: %s.Endpoints[%q] asks for a code, and there is none", field, name))
 		}
 		a.rules[name] = accessRule{rule, from}
 	}
 	for i, c := range cfg.Codes {
 		if c.Code == "" {
-			errs = append(errs, fmt.Errorf("jwtauth: Config.Access.Codes[%d] is empty", i))
+			errs = append(errs, fmt.Errorf("jwtauth: %s.Codes[%d] is empty", field, i))
 		}
 		if c.Role != "" {
-			errs = append(errs, inField(fmt.Sprintf("Access.Codes[%d].Role", i), checkRoles([]string{c.Role})))
+			errs = append(errs, inField(fmt.Sprintf("%s.Codes[%d].Role", field, i), checkRoles([]string{c.Role})))
 		}
 		c.Endpoints = slices.Clone(c.Endpoints)
 		a.codes = append(a.codes, authCode{c, sha256.Sum256([]byte(c.Code))})
@@ -121,7 +128,7 @@ func inField(name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("jwtauth: Config.%s: %w", name, err)
+	return fmt.Errorf("jwtauth: %s: %w", name, err)
 }
 
 // code finds the code for an endpoint. It compares with all of them, so that
@@ -258,7 +265,7 @@ func newProxies(cfg ProxyConfig) (proxies, error) {
 	if p.header != headerXFF && p.header != headerForwarded {
 		err = errors.Join(err, errors.New("it must be X-Forwarded-For or Forwarded"))
 	}
-	return p, inField("Proxies", err)
+	return p, inField("Config.Proxies", err)
 }
 
 // client returns who called, by the peer of the connection and the lines of the

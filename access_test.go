@@ -18,6 +18,13 @@ func restrict(name string, rule jwtauth.AccessRule, codes ...jwtauth.AuthCode) f
 	}
 }
 
+// anywhere restricts all endpoints by address, and register by a rule besides.
+func anywhere(addresses []string, rule jwtauth.AccessRule) func(*jwtauth.Config) {
+	return func(cfg *jwtauth.Config) {
+		cfg.Access = jwtauth.AccessConfig{AllowIPs: addresses, Endpoints: map[string]jwtauth.AccessRule{"register": rule}}
+	}
+}
+
 func TestEndpointRules(t *testing.T) {
 	registration := object{"username": "bob", "email": "bob@example.test", "password": testPassword}
 	with := func(code any) object {
@@ -45,6 +52,11 @@ func TestEndpointRules(t *testing.T) {
 		{name: "address refused", change: restrict("register", jwtauth.AccessRule{AllowIPs: []string{"10.0.0.0/8, 85.*.*.*"}}), body: registration, status: 403, code: "rest_forbidden"},
 		{name: "unknown address refused", change: restrict("register", jwtauth.AccessRule{AllowIPs: []string{"0.0.0.0/0"}}), body: registration, from: "@", status: 403, code: "rest_forbidden"},
 		{name: "address refused with a bad body too", change: restrict("register", jwtauth.AccessRule{AllowIPs: []string{"10.0.0.0/8"}}), body: object{"username": 1}, status: 403, code: "rest_forbidden"},
+		{name: "address refused everywhere", change: anywhere([]string{"10.0.0.0/8"}, jwtauth.AccessRule{}), body: registration, status: 403, code: "rest_forbidden"},
+		{name: "address allowed everywhere", change: anywhere([]string{"192.0.2.0/24"}, jwtauth.AccessRule{}), body: registration, status: 200},
+		{name: "address allowed everywhere and not here", change: anywhere([]string{"192.0.2.0/24"}, jwtauth.AccessRule{AllowIPs: []string{"10.0.0.0/8"}}), body: registration, status: 403, code: "rest_forbidden"},
+		{name: "address allowed here and not everywhere", change: anywhere([]string{"10.0.0.0/8"}, jwtauth.AccessRule{AllowIPs: []string{"192.0.2.0/24"}}), body: registration, status: 403, code: "rest_forbidden"},
+		{name: "what is off does not exist for a refused address", change: anywhere([]string{"10.0.0.0/8"}, jwtauth.AccessRule{Off: true}), body: registration, status: 404, code: "rest_no_route"},
 		{name: "code given", change: restrict("register", asks, code), body: with(goodCode), status: 200},
 		{name: "code missing", change: restrict("register", asks, code), body: registration, status: 401, code: "invalid_auth_code"},
 		{name: "code empty", change: restrict("register", asks, code), body: with(""), status: 401, code: "invalid_auth_code"},

@@ -28,6 +28,14 @@ type Registration struct {
 	// EmailVerified says that the host knows the address to be the user's.
 	// The HTTP API never sets it.
 	EmailVerified bool
+	// Meta has entries for [User.Meta] beside those of the Profile, up to 64,
+	// with names as [ValidClaimName] has them and values of up to 2,048 bytes.
+	// Those that ProfileFields lists can't be set here. The HTTP API never
+	// sets it.
+	Meta map[string]string
+	// NoLogin makes the account and opens no session: the Grant then has a
+	// User and no tokens.
+	NoLogin bool
 }
 
 // String hides the password, and the rest with it.
@@ -64,6 +72,8 @@ func (a *Auth) Register(ctx context.Context, r Registration) (*Grant, error) {
 			return nil, err
 		}
 		return &Grant{User: u}, nil
+	case r.NoLogin:
+		return &Grant{User: u}, a.record(ctx, Event{Name: EventRegister, UserID: u.ID})
 	}
 	return a.openSession(ctx, EventRegister, u)
 }
@@ -148,12 +158,15 @@ func (a *Auth) newUser(r Registration) (User, error) {
 		return User{}, err
 	}
 	if !a.domainAllowed(emailKey) {
-		return User{}, ErrInvalidInput.saying("Addresses of this domain can't register here.", "email")
+		return User{}, ErrInvalidInput.saying("Addresses of this domain can't register here.", "email").because(reason(ReasonDomain))
 	}
 	if r.Username == "" {
 		r.Username = r.Email
 	}
 	meta, err := checkProfile(r.Profile)
+	if err == nil {
+		err = addMeta(meta, r.Meta)
+	}
 	if err != nil {
 		return User{}, err
 	}
@@ -182,7 +195,10 @@ func (a *Auth) domainAllowed(emailKey string) bool {
 
 // checkNewPassword applies the policy.
 func (a *Auth) checkNewPassword(ctx context.Context, password string, u User) error {
-	return a.cfg.Passwords.check(ctx, password, u, a.cfg.Issuer)
+	if err := a.cfg.Passwords.check(ctx, password, u, a.cfg.Issuer); err != nil {
+		return err
+	}
+	return a.passwordPolicy(ctx, u, password)
 }
 
 // PasswordChange is a request to replace one's own password.
@@ -304,9 +320,10 @@ func (a *Auth) Enable(ctx context.Context, userID string) error {
 }
 
 // DeleteUser removes an account and ends all of its sessions. Its name and
-// address are free again; its id is not given to anybody else. [ErrNotFound] if
-// it is gone already; its tokens are refused then too, in case an earlier call
-// got no further.
+// address are free again; its id is not given to anybody else. Of its events the
+// trail keeps that they happened, and forgets whose they were: see
+// [Event.Erased]. [ErrNotFound] if it is gone already; what is left of it is
+// removed then too, in case an earlier call got no further.
 func (a *Auth) DeleteUser(ctx context.Context, userID string) error {
 	gone := User{ID: userID, CredentialVersion: AllVersions}
 	err := a.users.DeleteUser(ctx, userID)
@@ -316,7 +333,16 @@ func (a *Auth) DeleteUser(ctx context.Context, userID string) error {
 	if endErr := a.endAll(ctx, gone, EventAccountDelete); endErr != nil {
 		return endErr
 	}
+	if eraseErr := a.eraseTraces(context.WithoutCancel(ctx), userID); eraseErr != nil {
+		return eraseErr
+	}
 	return storeFault(err)
+}
+
+// eraseTraces removes what is left of somebody elsewhere. Mailed codes hold a
+// keyed hash and expire by themselves.
+func (a *Auth) eraseTraces(ctx context.Context, userID string) error {
+	return errors.Join(a.unlock(ctx, userID), a.erase(ctx, userID))
 }
 
 // DeleteOwnAccount is [Auth.DeleteUser] for the user, after the checks that

@@ -121,6 +121,10 @@ func (a *Auth) CheckAutoLogin(ctx context.Context, token string) error {
 	return err
 }
 
+// AllowedTarget reports whether a browser may be sent to target: an absolute
+// URL on one of [AutoLoginConfig.Origins] that no reader takes for anything else.
+func (a *Auth) AllowedTarget(target string) bool { return a.cfg.AutoLogin.origins.allow(target) }
+
 // target returns where a browser may go: what was asked for if that is allowed,
 // else what is configured.
 func (a *Auth) target(asked string, u User) string {

@@ -335,3 +335,27 @@ func TestProfileOfARegistration(t *testing.T) {
 		wantError(t, r, 400, "rest_invalid_param")
 	}
 }
+
+func TestSetCookies(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(*jwtauth.Config)
+		site   string
+		status int
+		set    int
+	}{
+		{"own page gets cookies", cookies, "same-origin", 200, 3},
+		{"another site gets none", cookies, "cross-site", 403, 0},
+		{"cookies off", func(*jwtauth.Config) {}, "cross-site", 200, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			a, _ := newAuth(t, tc.change)
+			g := register(t, a, "alice")
+			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(jwtauth.Status(a.SetCookies(w, r, g))) })
+			r := send(t, h, request{method: "POST", path: "/", header: http.Header{"Sec-Fetch-Site": {tc.site}}})
+			if n := len(r.header.Values("Set-Cookie")); r.status != tc.status || n != tc.set {
+				t.Errorf("answered %d with %d cookies, want %d with %d", r.status, n, tc.status, tc.set)
+			}
+		})
+	}
+}

@@ -77,8 +77,15 @@ func (cfg Config) GoString() string { return cfg.String() }
 
 // TokenConfig is about access tokens.
 type TokenConfig struct {
-	// TTL is how long an access token lives. Default 1 h, at most 24 h.
+	// TTL is how long an access token lives, if its session does not end
+	// first. Default 1 h, at most 24 h.
 	TTL time.Duration
+	// MaxTTL is the longest life that a [TokenProfile] may give to a token:
+	// from TTL, the default, to 31 days. Tokens that live longer are refused,
+	// and revocations are remembered for that long, so more than is used
+	// costs memory. All nodes need the same value; raise it on all of them
+	// before any makes such tokens.
+	MaxTTL time.Duration
 	// Leeway is how far ahead the clock of another node may run: it applies
 	// to iat and nbf and never stretches exp. Default 30 s, at most 10 min;
 	// negative means none.
@@ -161,6 +168,7 @@ type LimitConfig struct {
 const (
 	defaultTokenTTL    = time.Hour
 	maxTokenTTL        = 24 * time.Hour
+	maxProfileTTL      = 31 * 24 * time.Hour
 	defaultLeeway      = 30 * time.Second
 	maxLeeway          = 10 * time.Minute
 	defaultSessionLife = 30 * 24 * time.Hour
@@ -192,6 +200,7 @@ func (cfg Config) withDefaults() Config {
 	}
 	cfg.fillStores()
 	defaultTo(&cfg.Tokens.TTL, defaultTokenTTL)
+	defaultTo(&cfg.Tokens.MaxTTL, cfg.Tokens.TTL)
 	cfg.Tokens.Leeway = orNone(cfg.Tokens.Leeway, defaultLeeway)
 	defaultTo(&cfg.Sessions.Lifetime, defaultSessionLife)
 	cfg.Sessions.Grace = orNone(cfg.Sessions.Grace, defaultGrace)
@@ -281,6 +290,7 @@ func (cfg Config) validate() error {
 		cfg.validateKeys(),
 		cfg.validateStores(),
 		within("Tokens.TTL", cfg.Tokens.TTL, time.Second, maxTokenTTL),
+		within("Tokens.MaxTTL", cfg.Tokens.MaxTTL, min(cfg.Tokens.TTL, maxProfileTTL), maxProfileTTL),
 		within("Tokens.Leeway", cfg.Tokens.Leeway, 0, maxLeeway),
 		within("Sessions.Lifetime", cfg.Sessions.Lifetime, time.Second, maxSessionLife),
 		within("Sessions.Idle", cfg.Sessions.Idle, 0, maxSessionLife),
@@ -400,7 +410,7 @@ func (cfg Config) validateRoles() error {
 }
 
 func (cfg Config) validateAccess() error {
-	_, errAccess := newAccess(cfg.Access)
+	_, errAccess := newAccess("Config.Access", cfg.Access)
 	_, errProxies := newProxies(cfg.Proxies)
 	return errors.Join(errAccess, errProxies)
 }

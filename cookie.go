@@ -65,6 +65,14 @@ func (a *Auth) cookieToken(r *http.Request, name string) (string, error) {
 	return cookies[0].Value, a.guard.check(r)
 }
 
+// CheckOrigin refuses a request that a page of another site made a browser send
+// (403), but for GET and HEAD, which must change nothing. Handlers of a host
+// that take a token from a cookie of their own call it.
+func (a *Auth) CheckOrigin(r *http.Request) error { return a.guard.check(r) }
+
+// UsesCookies reports whether [CookieConfig.Enabled] is set.
+func (a *Auth) UsesCookies() bool { return a.cfg.Cookies.Enabled }
+
 // guardAnswer refuses a request from another site whose answer would set a
 // cookie. A browser sends an Authorization header only if a script of an
 // allowed origin has put it there.
@@ -73,6 +81,18 @@ func (a *Auth) guardAnswer(r *http.Request) error {
 		return nil
 	}
 	return a.guard.check(r)
+}
+
+// SetCookies stores a grant in the browser that asked for it, where cookies are
+// on; elsewhere it does nothing. Handlers of the host's own call it before they
+// answer. For a request that another site made a browser send it sets none and
+// returns an error, whose status is 403.
+func (a *Auth) SetCookies(w http.ResponseWriter, r *http.Request, g *Grant) error {
+	if err := a.guardAnswer(r); err != nil {
+		return err
+	}
+	a.setCookies(w, g)
+	return nil
 }
 
 // setCookies stores a grant in the browser. The refresh cookie lives as long
@@ -102,7 +122,8 @@ func (a *Auth) deviceOf(r *http.Request) Secret {
 	return ""
 }
 
-func (a *Auth) clearCookies(w http.ResponseWriter) {
+// ClearCookies removes what SetCookies has set.
+func (a *Auth) ClearCookies(w http.ResponseWriter) {
 	if a.cfg.Cookies.Enabled {
 		a.setCookie(w, accessCookie, "", -time.Second)
 		a.setCookie(w, refreshCookie, "", -time.Second)

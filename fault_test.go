@@ -119,6 +119,20 @@ func (s *brokenStore) Revoked(ctx context.Context, ref jwtauth.TokenRef) (bool, 
 	return s.MemoryStore.Revoked(ctx, ref)
 }
 
+func (s *brokenStore) Reset(ctx context.Context, key string) error {
+	if err := s.fault("Reset"); err != nil {
+		return err
+	}
+	return s.MemoryStore.Reset(ctx, key)
+}
+
+func (s *brokenStore) EraseAuditKey(ctx context.Context, userID string) error {
+	if err := s.fault("EraseAuditKey"); err != nil {
+		return err
+	}
+	return s.MemoryStore.EraseAuditKey(ctx, userID)
+}
+
 func (s *brokenStore) Append(ctx context.Context, r jwtauth.AuditRecord) error {
 	if err := s.fault("Append"); err != nil {
 		return err

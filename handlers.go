@@ -26,9 +26,8 @@ type Route struct {
 // endpoint is one route before it becomes a handler.
 type endpoint struct {
 	name, method, path string
-	// rule and key limit it; without a key it has no limit.
-	rule Rule
-	key  func(*call) string
+	// limit is what a request counts on; "" for none.
+	limit Limit
 	// handle returns the body of a 200, or an error.
 	handle func(*call) (any, error)
 }
@@ -43,10 +42,10 @@ type call struct {
 	// code is the one that was given where one is asked for.
 	code AuthCode
 
-	// id and idErr are the outcome of verifying the token, once it was asked.
-	id       *Identity
-	idErr    error
-	verified bool
+	once onceIdentity
+
+	// answered says that the handler has written its answer by itself.
+	answered bool
 }
 
 // Routes returns the endpoints of the native API. Each handler is complete:
@@ -60,22 +59,29 @@ func (a *Auth) Routes() []Route {
 }
 
 func (a *Auth) endpoints() []endpoint {
-	l := a.cfg.Limits
 	return slices.Concat([]endpoint{
-		{"token", "POST", "/token", l.Login, bySource, (*call).login},
-		{"login", "POST", "/login", l.Login, bySource, (*call).login},
-		{"validate", "POST", "/token/validate", l.Validate, byToken, (*call).validate},
-		{"refresh", "POST", "/token/refresh", l.Refresh, byRefresh, (*call).refresh},
-		{"revoke", "POST", "/token/revoke", l.Revoke, byToken, (*call).revoke},
-		{"register", "POST", "/register", l.Register, bySource, (*call).register},
-		{"change-password", "POST", "/change-password", l.Account, bySession, (*call).changePassword},
-		{"me", "GET", "/me", Rule{}, nil, (*call).me},
-		{"delete-me", "DELETE", "/me", l.Account, bySession, (*call).deleteMe},
-		{"sessions", "GET", "/sessions", Rule{}, nil, (*call).sessions},
-		{"end-session", "DELETE", "/sessions/{id}", Rule{}, nil, (*call).endSession},
-		{"end-other-sessions", "DELETE", "/sessions", Rule{}, nil, (*call).endOtherSessions},
-		{"jwks", "GET", "/.well-known/jwks.json", Rule{}, nil, (*call).jwks},
-	}, a.recoveryEndpoints(), a.autoLoginEndpoints())
+		{"token", "POST", "/token", LimitLogin, (*call).login},
+		{"login", "POST", "/login", LimitLogin, (*call).login},
+		{"validate", "POST", "/token/validate", LimitValidate, (*call).validate},
+		{"refresh", "POST", "/token/refresh", LimitRefresh, (*call).refresh},
+		{"revoke", "POST", "/token/revoke", LimitRevoke, (*call).revoke},
+		{"register", "POST", "/register", LimitRegister, (*call).register},
+		{"change-password", "POST", "/change-password", LimitChangePassword, (*call).changePassword},
+		{"me", "GET", "/me", "", (*call).me},
+		{"delete-me", "DELETE", "/me", LimitDelete, (*call).deleteMe},
+		{"sessions", "GET", "/sessions", "", (*call).sessions},
+		{"end-session", "DELETE", "/sessions/{id}", "", (*call).endSession},
+		{"end-other-sessions", "DELETE", "/sessions", "", (*call).endOtherSessions},
+		{"jwks", "GET", "/.well-known/jwks.json", "", (*call).jwks},
+	}, a.auditEndpoints(), a.recoveryEndpoints(), a.autoLoginEndpoints())
+}
+
+// endpointNames are those that a rule can be for.
+func (a *Auth) endpointNames() (names []string) {
+	for _, e := range a.endpoints() {
+		names = append(names, ruleName(e))
+	}
+	return names
 }
 
 // Handler returns the native API as one handler, with [Auth.CORS] around it.
@@ -126,11 +132,10 @@ func methodNotAllowed(methods []string) http.Handler {
 // counts requests with a bad body too.
 func (a *Auth) serve(e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer a.recoverPanic(w, r)
-		c := &call{auth: a, w: w, r: a.withClient(r)}
+		c := &call{auth: a, w: w, r: withOutcome(a.withClient(r))}
+		defer c.recoverPanic(e)
 		body, err := c.answer(e)
-		if err != nil {
-			a.logFailure(c.r, e.name, err)
+		if err = c.recordOutcome(e, err); err != nil {
 			writeError(w, err)
 			return
 		}
@@ -143,12 +148,8 @@ func (a *Auth) serve(e endpoint) http.Handler {
 func (c *call) answer(e endpoint) (any, error) {
 	in, readErr := readInput(c.w, c.r, e.name == confirmName)
 	c.in = in
-	if e.key != nil {
-		if err := c.auth.limit(c.r.Context(), c.w.Header(), limitName(e), e.key(c), e.rule); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.admit(e); err != nil {
+	var err error
+	if c.code, err = c.auth.native.pass(c.w.Header(), c.r, ruleName(e), e.limit, c); err != nil {
 		return nil, err
 	}
 	if readErr != nil {
@@ -162,14 +163,6 @@ func (c *call) answer(e endpoint) (any, error) {
 	return e.handle(c)
 }
 
-// limitName lets routes that serve one purpose share one bucket.
-func limitName(e endpoint) string {
-	if e.name == "token" {
-		return "login"
-	}
-	return ruleName(e)
-}
-
 const confirmName = "autologin-confirm"
 
 // ruleName is the name under which an endpoint is restricted: the page of
@@ -181,6 +174,8 @@ func ruleName(e endpoint) string {
 	return e.name
 }
 
+// logFailure writes a request that was refused or failed to the log, by the name
+// of its route: the precise reason at level debug, a fault at level error.
 func (a *Auth) logFailure(r *http.Request, name string, err error) {
 	attrs := []any{"route", name, "code", Code(err), "request", ClientFrom(r.Context()).RequestID}
 	if Status(err) >= 500 {
@@ -192,7 +187,7 @@ func (a *Auth) logFailure(r *http.Request, name string, err error) {
 
 // recoverPanic keeps the process alive. [http.ErrAbortHandler] goes on, since
 // net/http gives it a meaning.
-func (a *Auth) recoverPanic(w http.ResponseWriter, r *http.Request) {
+func (c *call) recoverPanic(e endpoint) {
 	p := recover()
 	if p == nil {
 		return
@@ -200,34 +195,9 @@ func (a *Auth) recoverPanic(w http.ResponseWriter, r *http.Request) {
 	if p == http.ErrAbortHandler {
 		panic(p)
 	}
-	a.log.ErrorContext(r.Context(), "panic in a handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	writeError(w, errInternal)
-}
-
-// The keys of limits. A token counts for itself only when it is genuine:
-// anything else counts on the address, so that garbage makes no buckets.
-
-func bySource(c *call) string { return sourceKey(c.r) }
-
-func byToken(c *call) string {
-	if id, err := c.identity(); err == nil {
-		return "t:" + id.TokenID
-	}
-	return sourceKey(c.r)
-}
-
-func bySession(c *call) string {
-	if id, err := c.identity(); err == nil {
-		return sessionKey(id)
-	}
-	return sourceKey(c.r)
-}
-
-func byRefresh(c *call) string {
-	if sid := c.auth.RefreshSession(c.in.text("refresh_token")); sid != "" {
-		return "s:" + sid
-	}
-	return bySession(c)
+	c.auth.log.ErrorContext(c.r.Context(), "panic in a handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	_ = c.auth.refused(c.r.Context(), Event{Name: endpointEvents[e.name].name}, errInternal)
+	writeError(c.w, errInternal)
 }
 
 // token returns the access token of a request: from the Authorization header
@@ -259,14 +229,20 @@ func (c *call) token() (string, error) {
 
 // identity verifies the token of a request, once.
 func (c *call) identity() (*Identity, error) {
-	if !c.verified {
-		c.verified = true
-		var token string
-		if token, c.idErr = c.token(); c.idErr == nil {
-			c.id, c.idErr = c.auth.Verify(c.r.Context(), token)
+	return c.once.verify(func() (*Identity, error) {
+		token, err := c.token()
+		if err != nil {
+			return nil, err
 		}
-	}
-	return c.id, c.idErr
+		return c.auth.Verify(c.r.Context(), token)
+	})
+}
+
+func (c *call) refreshSession() string { return c.auth.RefreshSession(c.in.text("refresh_token")) }
+
+func (c *call) authCode() (string, error) {
+	code := c.in.text("AUTH_CODE", "AUTH_KEY")
+	return code, c.in.err()
 }
 
 // login answers POST /token and POST /login. The member username takes an
@@ -351,7 +327,7 @@ func (c *call) revoke() (any, error) {
 	if err := c.auth.Revoke(c.r.Context(), token); err != nil {
 		return nil, err
 	}
-	c.auth.clearCookies(c.w)
+	c.auth.ClearCookies(c.w)
 	return messageBody{"Token revoked successfully."}, nil
 }
 
@@ -414,7 +390,7 @@ func (c *call) changePassword() (any, error) {
 	if err := c.auth.ChangePassword(c.r.Context(), change); err != nil {
 		return nil, err
 	}
-	c.auth.clearCookies(c.w)
+	c.auth.ClearCookies(c.w)
 	return messageBody{"Password changed successfully. Please login again."}, nil
 }
 
@@ -445,7 +421,7 @@ func (c *call) deleteMe() (any, error) {
 	if err := c.auth.DeleteOwnAccount(c.r.Context(), id.UserID, password); err != nil {
 		return nil, err
 	}
-	c.auth.clearCookies(c.w)
+	c.auth.ClearCookies(c.w)
 	return messageBody{"Account deleted successfully."}, nil
 }
 

@@ -22,7 +22,8 @@ import (
 //   - Notices can't change anything. One that panics is logged, and after 1 s
 //     nobody waits for it any more.
 //
-// No hook gets a password or a hash. They may run at the same time.
+// No hook but PasswordPolicy gets a password, and none a hash. They may run at
+// the same time.
 type Hooks struct {
 	// BeforeLogin is a gate: somebody has proved to be u, by whatever means,
 	// and is about to get a session. A second factor belongs here.
@@ -30,6 +31,14 @@ type Hooks struct {
 	// BeforeRegister is a gate: r is well-formed, has no password, and is about
 	// to become an account.
 	BeforeRegister func(ctx context.Context, r Registration) error
+	// PasswordPolicy is a gate: a new password meets the policy of
+	// [PasswordConfig], and may be refused all the same. It gets the password
+	// since it can't judge without, and must keep no copy. u is the account,
+	// without an ID at a registration.
+	PasswordPolicy func(ctx context.Context, u User, password string) error
+	// AfterLogin is a notice: u has a new session s, by whatever means, and
+	// the record is written. Its answer has not left yet.
+	AfterLogin func(ctx context.Context, u User, s Session)
 	// Claims is a filter: it adds claims to an access token. Names follow
 	// [ValidClaimName]; the registered ones and those of this package are
 	// refused.
@@ -113,6 +122,22 @@ func (a *Auth) beforeRegister(ctx context.Context, r Registration) error {
 	return a.gate(ctx, "BeforeRegister", func(ctx context.Context) error { return a.cfg.Hooks.BeforeRegister(ctx, r) })
 }
 
+func (a *Auth) passwordPolicy(ctx context.Context, u User, password string) error {
+	if a.cfg.Hooks.PasswordPolicy == nil {
+		return nil
+	}
+	return a.gate(ctx, "PasswordPolicy", func(ctx context.Context) error {
+		return a.cfg.Hooks.PasswordPolicy(ctx, forHooks(u), password)
+	})
+}
+
+func (a *Auth) afterLogin(ctx context.Context, u User, s Session) {
+	if a.cfg.Hooks.AfterLogin == nil {
+		return
+	}
+	a.notice(ctx, "AfterLogin", func(ctx context.Context) { a.cfg.Hooks.AfterLogin(ctx, forHooks(u), s) })
+}
+
 // forHooks is a copy of an account without its hash.
 func forHooks(u User) User {
 	u = u.Clone()
@@ -124,8 +149,13 @@ func (a *Auth) notify(ctx context.Context, e Event) {
 	if a.cfg.Hooks.OnEvent == nil {
 		return
 	}
-	if err := contained(context.WithoutCancel(ctx), noticeTimeout, func(ctx context.Context) { a.cfg.Hooks.OnEvent(ctx, e) }); err != nil {
-		a.log.ErrorContext(ctx, "notice failed", "hook", "OnEvent", "error", err)
+	a.notice(ctx, "OnEvent", func(ctx context.Context) { a.cfg.Hooks.OnEvent(ctx, e) })
+}
+
+// notice runs a hook that can't change anything.
+func (a *Auth) notice(ctx context.Context, name string, hook func(context.Context)) {
+	if err := contained(context.WithoutCancel(ctx), noticeTimeout, hook); err != nil {
+		a.log.ErrorContext(ctx, "notice failed", "hook", name, "error", err)
 	}
 }
 

@@ -136,3 +136,82 @@ func TestFailingViewsAndNoticesChangeNothing(t *testing.T) {
 		t.Errorf("events %v", seen)
 	}
 }
+
+// PasswordPolicy is asked wherever a new password is set, after the policy of the
+// configuration, and nothing is stored that it refuses.
+func TestPasswordPolicyHook(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		policy func(context.Context) error
+		status int
+		code   string
+	}{
+		{"lets through", func(context.Context) error { return nil }, 200, ""},
+		{"refuses", func(context.Context) error { return jwtauth.Refuse("weak_password", "Not this one.") }, 403, "weak_password"},
+		{"fails", func(context.Context) error { return errors.New("planted-cause") }, 503, "service_unavailable"},
+		{"panics", func(context.Context) error { panic("planted-cause") }, 503, "service_unavailable"},
+		{"hangs", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, 503, "service_unavailable"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				armed, asked := false, ""
+				a, _ := newAuth(t, func(cfg *jwtauth.Config) {
+					cfg.Hooks.PasswordPolicy = func(ctx context.Context, u jwtauth.User, password string) error {
+						if u.PasswordHash != "" {
+							t.Error("the hook got the password hash")
+						}
+						asked = password
+						if !armed {
+							return nil
+						}
+						return tc.policy(ctx)
+					}
+				})
+				g := register(t, a, "alice")
+				armed = true
+				const next = testPassword + " again"
+				r := send(t, a.Handler(), request{method: "POST", path: "/change-password", token: g.AccessToken,
+					body: object{"current_password": testPassword, "new_password": next}})
+				if r.status != tc.status || tc.code != "" && r.str("code") != tc.code {
+					t.Errorf("change: %d %s", r.status, r.text)
+				}
+				if asked != next {
+					t.Errorf("the hook was asked about %q", asked)
+				}
+				r = post(t, a.Handler(), "/register", object{"email": "bob@example.test", "password": testPassword})
+				if r.status != tc.status {
+					t.Errorf("register: %d %s", r.status, r.text)
+				}
+				asked = ""
+				post(t, a.Handler(), "/register", object{"email": "carol@example.test", "password": "short"})
+				if asked != "" {
+					t.Error("the hook was asked about a password that the policy refuses")
+				}
+				_, err := a.Login(bg, jwtauth.Credentials{Login: "alice", Password: testPassword})
+				if refused := tc.status != 200; (err == nil) != refused {
+					t.Errorf("login with the old password: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestAfterLoginIsToldOfEachLogin(t *testing.T) {
+	var told []string
+	a, _ := newAuth(t, func(cfg *jwtauth.Config) {
+		cfg.Hooks.AfterLogin = func(_ context.Context, u jwtauth.User, s jwtauth.Session) {
+			if u.PasswordHash != "" {
+				t.Error("the hook got the password hash")
+			}
+			told = append(told, s.ID)
+			panic("notice")
+		}
+	})
+	first := register(t, a, "alice")
+	second := login(t, a, "alice")
+	_, _ = a.Login(bg, jwtauth.Credentials{Login: "alice", Password: "wrong"})
+	third := must(a.Issue(bg, first.User.ID))(t)
+	if len(told) != 3 || told[0] != first.Session.ID || told[1] != second.Session.ID || told[2] != third.Session.ID {
+		t.Errorf("told of %v", told)
+	}
+}

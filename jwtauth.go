@@ -43,7 +43,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 )
 
@@ -66,8 +65,9 @@ type Auth struct {
 	sites       map[string]*ssoSite
 	guard       *originGuard
 	cors        *corsPolicy
-	access      access
+	native      *Gate
 	proxies     proxies
+	profile     TokenProfile
 	now         func() time.Time
 	log         *slog.Logger
 }
@@ -85,7 +85,7 @@ func New(cfg Config) (*Auth, error) {
 	}
 	verifier, err := NewVerifier(VerifierConfig{
 		Keys: cfg.Keys, Issuer: cfg.Issuer, Audience: cfg.Audience,
-		Leeway: orNegative(cfg.Tokens.Leeway), MaxLifetime: cfg.Tokens.TTL,
+		Leeway: orNegative(cfg.Tokens.Leeway), MaxLifetime: cfg.Tokens.MaxTTL,
 		Now: cfg.Now, Revocations: cfg.Revocations, Logger: cfg.Logger,
 	})
 	if err != nil {
@@ -101,34 +101,18 @@ func New(cfg Config) (*Auth, error) {
 		keys: cfg.Keys, secrets: secrets, verifier: verifier, passwords: newHasher(cfg.Passwords),
 		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard, cors: newCORS(cfg),
 	}
-	a.access, _ = newAccess(cfg.Access) // validate has reported what is wrong
-	a.proxies, _ = newProxies(cfg.Proxies)
+	a.proxies, _ = newProxies(cfg.Proxies) // validate has reported what is wrong
 	a.trail = a.newTrail(cfg.Audit)
 	a.outbox = newOutbox(cfg.Mail, cfg.Logger, a.mailFailed)
-	if err := a.checkRules(); err != nil {
+	if a.native, err = a.newGate("Config.Access", cfg.Access, a.endpointNames()); err != nil {
 		return nil, err
 	}
 	a.warn()
 	return a, nil
 }
 
-// checkRules refuses rules for endpoints that don't exist: a slip of the pen
-// would leave the one that was meant open.
-func (a *Auth) checkRules() error {
-	var errs []error
-	for name := range a.cfg.Access.Endpoints {
-		if !slices.ContainsFunc(a.endpoints(), func(e endpoint) bool { return ruleName(e) == name }) {
-			errs = append(errs, fmt.Errorf("jwtauth: Config.Access.Endpoints[%q]: there is no such endpoint", name))
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // warn says what is allowed and still unlikely to be meant.
 func (a *Auth) warn() {
-	for _, i := range a.access.weakCodes() {
-		a.log.Warn("a code is short enough to be guessed: 16 random bytes are advised", "code", fmt.Sprintf("Access.Codes[%d]", i))
-	}
 	if a.cfg.Mail.Mailer == nil {
 		a.log.Warn("no mailer: mails about passwords and addresses are dropped")
 	}
@@ -148,6 +132,12 @@ func orNegative(d time.Duration) time.Duration {
 func (a *Auth) Close(ctx context.Context) error {
 	return errors.Join(a.outbox.drain(ctx), a.closeTrail(ctx))
 }
+
+// Issuer is the iss of every token, from [Config.Issuer].
+func (a *Auth) Issuer() string { return a.cfg.Issuer }
+
+// Now is the time by [Config.Now].
+func (a *Auth) Now() time.Time { return a.now() }
 
 // String tells the issuer and nothing else.
 func (a *Auth) String() string { return "jwtauth.Auth(" + a.cfg.Issuer + ")" }
@@ -208,7 +198,7 @@ func (a *Auth) accessToken(ctx context.Context, u User, s Session, now time.Time
 	issued := now.Truncate(time.Second).UTC()
 	c := Claims{
 		Issuer: a.cfg.Issuer, Subject: u.ID, Audience: a.cfg.Audience, ID: id,
-		IssuedAt: issued, ExpiresAt: issued.Add(a.cfg.Tokens.TTL),
+		IssuedAt: issued, ExpiresAt: a.tokenEnd(issued, s),
 		SessionID: s.ID, Generation: s.Generation, Version: u.CredentialVersion, Roles: u.Roles,
 	}
 	token, _, err := sign(key, typeAccess, c, extra)
@@ -216,24 +206,6 @@ func (a *Auth) accessToken(ctx context.Context, u User, s Session, now time.Time
 		return Claims{}, "", ErrUnavailable.because(fmt.Errorf("token not signed: %w", err))
 	}
 	return c, token, nil
-}
-
-// extraClaims asks the hook. Its panic counts as an error: a token without the
-// claims that the host relies on must not exist.
-func (a *Auth) extraClaims(ctx context.Context, u User, s Session) (extra map[string]any, err error) {
-	if a.cfg.Hooks.Claims == nil {
-		return nil, nil
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("claims hook panicked: %v", p)
-		}
-	}()
-	extra, err = a.cfg.Hooks.Claims(ctx, forHooks(u), s)
-	if err != nil {
-		return nil, fmt.Errorf("claims hook: %w", err)
-	}
-	return extra, nil
 }
 
 // JWKS returns the public keys as a JSON Web Key Set (RFC 7517, section 5): an

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -89,18 +90,9 @@ func (a *Auth) mayLogIn(u User) error {
 // authenticate returns the user whose password it is. With an error, the user
 // is the one concerned, or zero: for the record alone.
 func (a *Auth) authenticate(ctx context.Context, c Credentials) (User, error) {
-	text, err := c.identifier()
+	u, account, err := a.claimed(ctx, c)
 	if err != nil {
 		return User{}, err
-	}
-	u, err := a.findLogin(ctx, c, text)
-	known := err == nil
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return User{}, err
-	}
-	account := u.ID
-	if !known {
-		u, account = User{}, a.decoyID(text)
 	}
 	if err := a.checkCurrentPassword(ctx, u, account, c.Password); err != nil {
 		return u, err
@@ -109,6 +101,23 @@ func (a *Auth) authenticate(ctx context.Context, c Credentials) (User, error) {
 		return u, err
 	}
 	return a.rehash(ctx, u, c.Password), nil
+}
+
+// claimed returns the user that credentials name and the account that a try is
+// counted on: for an unknown name the zero user, and an account that nobody has.
+func (a *Auth) claimed(ctx context.Context, c Credentials) (u User, account string, err error) {
+	text, err := c.identifier()
+	if err != nil {
+		return User{}, "", err
+	}
+	u, err = a.findLogin(ctx, c, text)
+	switch {
+	case err == nil:
+		return u, u.ID, nil
+	case errors.Is(err, ErrNotFound):
+		return User{}, a.decoyID(text), nil
+	}
+	return User{}, "", err
 }
 
 // findLogin looks up an identifier in the form that was asked for. What can't
@@ -182,6 +191,10 @@ func (a *Auth) openSession(ctx context.Context, event string, u User) (*Grant, e
 	if err != nil {
 		return nil, err
 	}
+	unknown, err := a.unknownDevice(ctx, event, s)
+	if err != nil {
+		return nil, err
+	}
 	limit := SessionLimit{Max: a.cfg.Sessions.MaxPerUser, EvictOldest: a.cfg.Sessions.EvictOldest}
 	evicted, err := a.sessions.CreateSession(ctx, s, limit)
 	if err != nil {
@@ -192,10 +205,40 @@ func (a *Auth) openSession(ctx context.Context, event string, u User) (*Grant, e
 			return nil, errors.Join(err, a.dropSession(ctx, s.ID))
 		}
 	}
-	if err := a.record(ctx, Event{Name: event, UserID: u.ID, SessionID: s.ID, TokenID: g.TokenID}); err != nil {
+	if err := a.recordLogin(ctx, Event{Name: event, UserID: u.ID, SessionID: s.ID, TokenID: g.TokenID}, unknown); err != nil {
 		return nil, errors.Join(err, a.dropSession(ctx, s.ID))
 	}
+	a.afterLogin(ctx, u, s)
 	return g, nil
+}
+
+// recordLogin writes the record, and the notice of a new device before it: who
+// reads the trail backwards meets the login first.
+func (a *Auth) recordLogin(ctx context.Context, login Event, unknown bool) error {
+	if unknown {
+		notice := login
+		notice.Name = EventNewDevice
+		if err := a.record(ctx, notice); err != nil {
+			return err
+		}
+	}
+	return a.record(ctx, login)
+}
+
+// unknownDevice reports whether a login looks like the first one from a device:
+// it has no device token of the account, and no live session has the same user
+// agent and address. A registration has nothing to be compared with.
+func (a *Auth) unknownDevice(ctx context.Context, event string, s Session) (bool, error) {
+	if event == EventRegister || a.knownDevice(ctx, s.UserID) != "" {
+		return false, nil
+	}
+	list, err := a.Sessions(ctx, s.UserID)
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(list, func(old Session) bool {
+		return old.UserAgent == s.UserAgent && sourceOf(old.Address) == sourceOf(s.Address)
+	}), nil
 }
 
 func (a *Auth) newSession(ctx context.Context, u User, now time.Time) Session {
@@ -265,7 +308,19 @@ func newTokenID() (string, error) {
 // clients that know no other way. The answer then has no refresh token.
 // [SessionConfig.RefreshTokensOnly] refuses that.
 func (a *Auth) Refresh(ctx context.Context, refreshToken string) (*Grant, error) {
-	ref, byAccess, err := a.presented(ctx, refreshToken)
+	return a.refresh(ctx, refreshToken, 0)
+}
+
+// RefreshExpired is [Auth.Refresh] for clients that come back with an access
+// token after it has expired: it is taken until within is over, as long as its
+// session lives and has not moved on. That lets whoever finds an old token in;
+// a refresh token serves better where the client can keep one.
+func (a *Auth) RefreshExpired(ctx context.Context, token string, within time.Duration) (*Grant, error) {
+	return a.refresh(ctx, token, max(within, 0))
+}
+
+func (a *Auth) refresh(ctx context.Context, token string, within time.Duration) (*Grant, error) {
+	ref, byAccess, err := a.presented(ctx, token, within)
 	if err != nil {
 		return nil, a.refused(ctx, Event{Name: EventRefresh, SessionID: ref.sessionID}, err)
 	}
@@ -313,7 +368,7 @@ func (a *Auth) refreshed(ctx context.Context, u User, s Session, from int64, now
 
 // presented reads what a client refreshes with, and says whether it was an
 // access token. Nothing is changed by a token that is not genuine.
-func (a *Auth) presented(ctx context.Context, token string) (ref refreshRef, byAccess bool, err error) {
+func (a *Auth) presented(ctx context.Context, token string, within time.Duration) (ref refreshRef, byAccess bool, err error) {
 	if isRefreshToken(token) {
 		ref, err = a.secrets.parseRefreshToken(token)
 		return ref, false, err
@@ -321,7 +376,9 @@ func (a *Auth) presented(ctx context.Context, token string) (ref refreshRef, byA
 	if a.cfg.Sessions.RefreshTokensOnly {
 		return ref, true, ErrInvalidRefreshToken
 	}
-	id, err := a.Verify(ctx, token)
+	g := a.verifier.gate
+	g.acceptExpired = within
+	id, err := a.verifier.verify(ctx, &g, token)
 	if err != nil {
 		return ref, true, err
 	}
@@ -462,6 +519,28 @@ func (a *Auth) Sessions(ctx context.Context, userID string) ([]Session, error) {
 	return list, storeFault(err)
 }
 
+// Session returns one session, or [ErrNotFound].
+func (a *Auth) Session(ctx context.Context, id string) (Session, error) {
+	s, err := a.sessions.Session(ctx, id)
+	return s, storeFault(err)
+}
+
+// AllSessions returns one page of the sessions of all users, the latest login
+// first, and how many there are on all pages: for administrators. It needs a
+// store that is a [SessionLister].
+func (a *Auth) AllSessions(ctx context.Context, q SessionQuery) (page []Session, total int, err error) {
+	l, ok := a.sessions.(SessionLister)
+	if !ok {
+		return nil, 0, ErrUnavailable.because(errors.New("this session store can't list"))
+	}
+	if q.Offset < 0 || q.Limit < 0 || q.Limit > 1000 {
+		return nil, 0, ErrInvalidInput.saying("A page has 1 to 1,000 sessions.", "limit", "offset")
+	}
+	defaultTo(&q.Limit, 100)
+	page, total, err = l.ListSessions(ctx, q)
+	return page, total, storeFault(err)
+}
+
 // EndSession ends one session of a user. [ErrNotFound] if the user has no such
 // session; somebody else's is not told apart from none.
 func (a *Auth) EndSession(ctx context.Context, userID, sessionID string) error {
@@ -518,7 +597,7 @@ func (a *Auth) revokeSession(ctx context.Context, id string) error {
 // tokensGone is when every access token that exists now has expired, also by
 // the clock of a node that lags behind.
 func (a *Auth) tokensGone(now time.Time) time.Time {
-	return now.Add(a.cfg.Tokens.TTL + maxLeeway)
+	return now.Add(a.cfg.Tokens.MaxTTL + maxLeeway)
 }
 
 // isRefreshToken tells the two kinds of token apart by their first bytes; a

@@ -36,8 +36,9 @@ type MemoryStore struct {
 }
 
 var (
-	_ Store      = (*MemoryStore)(nil)
-	_ UserLister = (*MemoryStore)(nil)
+	_ Store         = (*MemoryStore)(nil)
+	_ UserLister    = (*MemoryStore)(nil)
+	_ SessionLister = (*MemoryStore)(nil)
 )
 
 const (
@@ -318,10 +319,12 @@ func (m *memorySessions) live(userID string, now time.Time) []*sessionRow {
 			rows = append(rows, row)
 		}
 	}
-	slices.SortFunc(rows, func(a, b *sessionRow) int {
-		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(rows, latestFirst)
 	return rows
+}
+
+func latestFirst(a, b *sessionRow) int {
+	return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID))
 }
 
 func (m *memorySessions) add(s Session) {
@@ -422,6 +425,34 @@ func (m *memorySessions) EndSessions(ctx context.Context, userID, except string)
 		}
 	}
 	return ended, nil
+}
+
+// ListSessions implements [SessionLister]. It looks at every session there is.
+func (m *memorySessions) ListSessions(ctx context.Context, q SessionQuery) ([]Session, int, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
+	limit := cmp.Or(q.Limit, 100)
+	if limit < 1 || limit > 1000 || q.Offset < 0 {
+		return nil, 0, ErrInvalidInput
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var rows []*sessionRow
+	for _, e := range m.rows.entries {
+		if q.Matches(e.value.Session) {
+			rows = append(rows, &e.value)
+		}
+	}
+	slices.SortFunc(rows, latestFirst)
+	var page []Session
+	for _, row := range rows[min(q.Offset, len(rows)):] {
+		if len(page) == limit {
+			break
+		}
+		page = append(page, row.Session)
+	}
+	return page, len(rows), nil
 }
 
 // Sessions implements [SessionStore].

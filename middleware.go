@@ -2,17 +2,18 @@ package jwtauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/google/uuid"
 )
 
-// identityKey holds who was identified, and by which Auth: what one Auth has
-// verified means nothing to another.
+// identityKey holds who was identified, and by whose verifier: what one Auth
+// has verified means nothing to another, unless [Auth.WithTokens] made it of it.
 type identityKey struct{}
 
 type identified struct {
-	by *Auth
+	by *Verifier
 	id *Identity
 }
 
@@ -60,12 +61,26 @@ func (a *Auth) RequireRole(roles ...string) func(http.Handler) http.Handler {
 				err = ErrForbidden
 			}
 			if err != nil {
-				writeError(w, err)
+				writeError(w, a.refusedAccess(r.Context(), id, err))
 				return
 			}
 			next.ServeHTTP(w, a.withIdentity(r, id))
 		})
 	}
+}
+
+// refusedAccess records what somebody may want to look into: a right that is
+// missing, a token that was made up or revoked. That a token has expired, or that
+// there is none, happens to everybody.
+func (a *Auth) refusedAccess(ctx context.Context, id *Identity, err error) error {
+	event := Event{Name: EventAccess}
+	switch {
+	case errors.Is(err, ErrForbidden):
+		event.UserID, event.SessionID, event.TokenID = id.UserID, id.SessionID, id.TokenID
+	case !errors.Is(err, ErrInvalidToken), Reason(err) == ReasonExpired:
+		return err
+	}
+	return a.refused(ctx, event, err)
 }
 
 // RateLimit bounds the requests of each caller to a host's own handlers: by
@@ -132,7 +147,7 @@ func sessionKey(id *Identity) string {
 // identify verifies the token of a request, once: middleware that is stacked
 // finds the identity of the one before it.
 func (a *Auth) identify(r *http.Request) (*Identity, error) {
-	if v, ok := r.Context().Value(identityKey{}).(identified); ok && v.by == a && v.id != nil {
+	if v, ok := r.Context().Value(identityKey{}).(identified); ok && v.by == a.verifier && v.id != nil {
 		return v.id, nil
 	}
 	token, err := bearer(r.Header)
@@ -153,10 +168,10 @@ func (a *Auth) identify(r *http.Request) (*Identity, error) {
 // withIdentity sets who is calling; nil hides an identity that another Auth set.
 func (a *Auth) withIdentity(r *http.Request, id *Identity) *http.Request {
 	v, ok := r.Context().Value(identityKey{}).(identified)
-	if ok && v.by == a && v.id == id || !ok && id == nil {
+	if ok && v.by == a.verifier && v.id == id || !ok && id == nil {
 		return r
 	}
-	return r.WithContext(context.WithValue(r.Context(), identityKey{}, identified{a, id}))
+	return r.WithContext(context.WithValue(r.Context(), identityKey{}, identified{a.verifier, id}))
 }
 
 // withClient says who calls, unless the host has said so already.

@@ -60,6 +60,28 @@ func checkProfile(profile map[string]string) (map[string]string, error) {
 	return out, nil
 }
 
+// The bounds of entries that a host adds.
+const (
+	maxMeta      = 64
+	maxMetaValue = 2048
+)
+
+// addMeta adds entries that are no fields of the profile.
+func addMeta(meta, extra map[string]string) error {
+	if len(extra) > maxMeta {
+		return ErrInvalidInput.saying("There are too many further fields.", "meta")
+	}
+	for name, value := range extra {
+		_, isText := profileFields[name]
+		if isText || slices.Contains(profileFlags, name) || !ValidClaimName(name) ||
+			len(value) > maxMetaValue || !displayable(value, true) {
+			return ErrInvalidInput.saying("A further field has a name or a value that is not allowed.", clip(name, 64))
+		}
+		meta[name] = value
+	}
+	return nil
+}
+
 // displayable refuses control characters; a description may have lines.
 func displayable(s string, lines bool) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool {

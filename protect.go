@@ -38,11 +38,12 @@ func (v verdict) strictness() int {
 	return 2
 }
 
-// compiledRule has a mux of its own, so that the order of the rules decides and
-// not which pattern is more specific.
+// compiledRule has muxes of its own, so that the order of the rules decides and
+// not which pattern is more specific. loose also fits the path with or without a
+// slash at its end, and in any case.
 type compiledRule struct {
-	mux     *http.ServeMux
-	verdict verdict
+	strict, loose *http.ServeMux
+	verdict       verdict
 }
 
 // Protect guards all of a host's routes at once, by ordered rules: the first one
@@ -56,31 +57,54 @@ type compiledRule struct {
 //
 // Routers differ in what they make of doubled slashes, dots, escapes, case and
 // trailing slashes. A path that can be read in several ways gets the strictest
-// verdict of all of them, so that it can't reach a route by another name. To
-// guard single handlers, [Auth.Require] and [Auth.RequireRole] are simpler.
+// verdict of all of them, so that it can't reach a route by another name. A
+// reading that fits no rule as it stands is judged by the first one that it fits
+// but for case or the slash at its end: a rule for "/about" is one for "/about/"
+// as well. To guard single handlers, [Auth.Require] and [Auth.RequireRole] are
+// simpler.
 func (a *Auth) Protect(rules ...ProtectRule) (func(http.Handler) http.Handler, error) {
-	compiled, err := compileRules(rules)
+	p, err := NewProtection(rules...)
 	if err != nil {
 		return nil, err
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			v := judgeRequest(compiled, r)
+			public, roles := p.Demands(r)
 			switch {
-			case v.public:
+			case public:
 				a.Authenticate(next).ServeHTTP(w, r)
 			default:
-				a.RequireRole(v.roles...)(next).ServeHTTP(w, r)
+				a.RequireRole(roles...)(next).ServeHTTP(w, r)
 			}
 		})
 	}, nil
+}
+
+// Protection is what [Auth.Protect] decides by, for handlers that answer in
+// another way. Most applications use Protect.
+type Protection struct{ rules []compiledRule }
+
+// NewProtection checks the rules and reports every mistake at once.
+func NewProtection(rules ...ProtectRule) (*Protection, error) {
+	compiled, err := compileRules(rules)
+	if err != nil {
+		return nil, err
+	}
+	return &Protection{compiled}, nil
+}
+
+// Demands returns what a request must meet: nothing where public, else at least
+// one of the roles, or just a valid token where there are none.
+func (p *Protection) Demands(r *http.Request) (public bool, roles []string) {
+	v := judgeRequest(p.rules, r)
+	return v.public, v.roles
 }
 
 func compileRules(rules []ProtectRule) ([]compiledRule, error) {
 	var out []compiledRule
 	var errs []error
 	for i, rule := range rules {
-		mux, err := muxFor(rule.Pattern)
+		strict, err := muxFor(rule.Pattern)
 		if err == nil && rule.Public && len(rule.Roles) > 0 {
 			err = errors.New("it is public and asks for roles")
 		}
@@ -90,9 +114,35 @@ func compileRules(rules []ProtectRule) ([]compiledRule, error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("jwtauth: Protect: rule %d (%q): %w", i, rule.Pattern, err))
 		}
-		out = append(out, compiledRule{mux, verdict{rule.Public, slices.Clone(rule.Roles)}})
+		out = append(out, compiledRule{strict, looseMux(rule.Pattern), verdict{rule.Public, slices.Clone(rule.Roles)}})
 	}
 	return out, errors.Join(errs...)
+}
+
+// looseMux fits what differs from a pattern in case, or in the slash at the end.
+func looseMux(pattern string) *http.ServeMux {
+	method, place, given := strings.Cut(pattern, " ")
+	if !given {
+		method, place = "", pattern
+	}
+	place = strings.ToLower(place)
+	mux := http.NewServeMux()
+	for _, p := range []string{place, otherEnding(place)} {
+		if one, err := muxFor(strings.TrimSpace(method + " " + p)); err == nil {
+			mux.Handle(strings.TrimSpace(method+" "+p), one)
+		}
+	}
+	return mux
+}
+
+// otherEnding adds the slash at the end of a pattern, or takes it away.
+func otherEnding(pattern string) string {
+	for _, end := range []string{"/{$}", "/"} {
+		if short, cut := strings.CutSuffix(pattern, end); cut {
+			return short
+		}
+	}
+	return pattern + "/{$}"
 }
 
 // muxFor turns the panic of a bad pattern into an error.
@@ -204,14 +254,24 @@ func lower(c byte) byte {
 
 // judgePath applies the rules in their order to one reading.
 func judgePath(rules []compiledRule, r *http.Request, p string) verdict {
+	strict := func(rule compiledRule) bool { return fits(rule.strict, r, p) }
+	loose := func(rule compiledRule) bool { return fits(rule.loose, r, strings.ToLower(p)) }
+	i := slices.IndexFunc(rules, strict)
+	if i < 0 {
+		i = slices.IndexFunc(rules, loose)
+	}
+	if i < 0 {
+		return verdict{} // logged in
+	}
+	return rules[i].verdict
+}
+
+// fits reports whether a mux with one pattern knows a path. One that would
+// redirect to a cleaned path names its pattern as well; that path is another
+// reading, judged for itself.
+func fits(mux *http.ServeMux, r *http.Request, p string) bool {
 	probe := &http.Request{Method: r.Method, Host: r.Host, URL: r.URL.JoinPath()}
 	probe.URL.Path, probe.URL.RawPath = p, ""
-	for _, rule := range rules {
-		// A mux that would redirect to a cleaned path names its pattern as
-		// well; that path is another reading, judged for itself.
-		if _, pattern := rule.mux.Handler(probe); pattern != "" {
-			return rule.verdict
-		}
-	}
-	return verdict{} // logged in
+	_, pattern := mux.Handler(probe)
+	return pattern != ""
 }

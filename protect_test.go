@@ -21,6 +21,9 @@ func TestProtect(t *testing.T) {
 		jwtauth.ProtectRule{Pattern: "/articles/drafts/", Roles: []string{"editor"}}, // only what GET leaves
 		jwtauth.ProtectRule{Pattern: "/admin/", Roles: []string{"administrator"}},
 		jwtauth.ProtectRule{Pattern: "GET /{$}", Public: true},
+		jwtauth.ProtectRule{Pattern: "/About", Public: true},
+		jwtauth.ProtectRule{Pattern: "GET /files/{name}", Public: true},
+		jwtauth.ProtectRule{Pattern: "/files/secret/", Roles: []string{"administrator"}},
 	))(t)
 	h := guarded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id, ok := jwtauth.FromContext(r.Context()); ok {
@@ -39,6 +42,14 @@ func TestProtect(t *testing.T) {
 		{"no rule at all", "GET", "/anything", 401, 200, 200},
 		{"role", "GET", "/admin/users", 401, 403, 200},
 		{"role without the slash", "GET", "/admin", 401, 403, 200},
+		{"single path", "GET", "/About", 200, 200, 200},
+		{"single path with a slash", "GET", "/About/", 200, 200, 200},
+		{"single path in lower case", "GET", "/about", 200, 200, 200},
+		{"below a single path", "GET", "/About/us", 401, 200, 200},
+		{"wildcard", "GET", "/files/Report", 200, 200, 200},
+		{"wildcard, below", "GET", "/files/a/b", 401, 200, 200},
+		{"subtree that a wildcard fits without its slash", "GET", "/files/secret", 401, 403, 200},
+		{"subtree beside a wildcard", "GET", "/files/secret/", 401, 403, 200},
 		{"doubled slash", "GET", "//admin/users", 401, 403, 200},
 		{"doubled slash inside", "GET", "/admin//users", 401, 403, 200},
 		{"dot", "GET", "/./admin/users", 401, 403, 200},

@@ -9,13 +9,12 @@ import (
 
 // recoveryEndpoints are the routes around a forgotten password and an address.
 func (a *Auth) recoveryEndpoints() []endpoint {
-	l := a.cfg.Limits
 	return []endpoint{
-		{"forgot-password", "POST", "/forgot-password", l.Forgot, bySource, (*call).forgot},
-		{"reset-password", "POST", "/reset-password", l.Reset, bySource, (*call).reset},
-		{"verify-email", "POST", "/verify-email", l.Reset, bySource, (*call).verifyEmail},
-		{"resend-verification", "POST", "/verify-email/resend", l.Forgot, bySource, (*call).resendVerification},
-		{"sso-exchange", "POST", "/sso/exchange", l.SSO, bySource, (*call).ssoExchange},
+		{"forgot-password", "POST", "/forgot-password", LimitForgot, (*call).forgot},
+		{"reset-password", "POST", "/reset-password", LimitReset, (*call).reset},
+		{"verify-email", "POST", "/verify-email", LimitVerifyEmail, (*call).verifyEmail},
+		{"resend-verification", "POST", "/verify-email/resend", LimitResend, (*call).resendVerification},
+		{"sso-exchange", "POST", "/sso/exchange", LimitSSO, (*call).ssoExchange},
 	}
 }
 
@@ -25,10 +24,9 @@ func (a *Auth) autoLoginEndpoints() []endpoint {
 	if !a.cfg.Cookies.Enabled {
 		return nil
 	}
-	l := a.cfg.Limits
 	return []endpoint{
-		{"autologin", "GET", "/autologin", l.SSO, bySource, (*call).autoLoginPage},
-		{confirmName, "POST", "/autologin", l.SSO, bySource, (*call).autoLogin},
+		{"autologin", "GET", "/autologin", LimitAutoLogin, (*call).autoLoginPage},
+		{confirmName, "POST", "/autologin", LimitAutoLogin, (*call).autoLogin},
 	}
 }
 
@@ -52,7 +50,7 @@ func (c *call) reset() (any, error) {
 	if err := c.auth.ResetPassword(c.r.Context(), reset); err != nil {
 		return nil, err
 	}
-	c.auth.clearCookies(c.w)
+	c.auth.ClearCookies(c.w)
 	return messageBody{"Password updated successfully."}, nil
 }
 
@@ -106,29 +104,55 @@ var autoLoginFiles embed.FS
 
 var autoLoginTemplate = template.Must(template.ParseFS(autoLoginFiles, "autologin.html"))
 
-// autoLoginPage asks the person in front of the browser before anything
+// AutoLoginPage is the question that stands before an auto-login.
+type AutoLoginPage struct {
+	// Token and Target are what the link brought, posted back as JWT and
+	// redirectUrl.
+	Token, Target string
+	// Action is where the form is posted to; empty is the address of the page
+	// itself.
+	Action string
+}
+
+// ConfirmAutoLogin asks the person in front of the browser before anything
 // happens: a link alone must not log them in, and neither must a mail scanner
-// or a preview that follows it.
-func (c *call) autoLoginPage() (any, error) {
-	c.w.Header().Set("Referrer-Policy", "no-referrer")
-	token, target, err := c.autoLoginQuery()
-	if err != nil {
-		return nil, err
+// or a preview that follows it. It checks the token without using it up. asked
+// is false, and nothing is written, if it is wrong, or if r is a GET and
+// [AutoLoginConfig.DangerouslySkipConfirmation] is set: the caller then goes on
+// with [Auth.AutoLogin], as it does when the form comes back.
+//
+// [Auth.Handler] does all of this; handlers of other protocols call it.
+func (a *Auth) ConfirmAutoLogin(w http.ResponseWriter, r *http.Request, page AutoLoginPage) (asked bool, err error) {
+	h := w.Header()
+	h.Set("Referrer-Policy", "no-referrer")
+	if a.cfg.AutoLogin.DangerouslySkipConfirmation && r.Method == http.MethodGet {
+		return false, nil
 	}
-	if c.auth.cfg.AutoLogin.DangerouslySkipConfirmation && c.r.Method == http.MethodGet {
-		return c.finishAutoLogin(token, target, http.StatusFound)
+	if err := a.CheckAutoLogin(r.Context(), page.Token); err != nil {
+		return false, err
 	}
-	if err := c.auth.CheckAutoLogin(c.r.Context(), token); err != nil {
-		return nil, err
-	}
-	h := c.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	// form-action also covers where the answer to the form redirects to.
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action "+
-		strings.Join(append([]string{"'self'"}, c.auth.cfg.AutoLogin.origins...), " "))
-	return nil, autoLoginTemplate.Execute(c.w, map[string]string{"Site": c.auth.cfg.Mail.Site, "Token": token, "Target": target})
+		strings.Join(append([]string{"'self'"}, a.cfg.AutoLogin.origins...), " "))
+	return true, autoLoginTemplate.Execute(w, map[string]string{"Site": a.cfg.Mail.Site, "Token": page.Token,
+		"Target": page.Target, "Action": page.Action})
+}
+
+func (c *call) autoLoginPage() (any, error) {
+	token, target, err := c.autoLoginQuery()
+	if err != nil {
+		return nil, err
+	}
+	// The question mark drops the query, and the token with it.
+	asked, err := c.auth.ConfirmAutoLogin(c.w, c.r, AutoLoginPage{Token: token, Target: target, Action: "?"})
+	c.answered = asked
+	if err != nil || asked {
+		return nil, err
+	}
+	return c.finishAutoLogin(token, target, http.StatusFound)
 }
 
 // autoLoginQuery reads the parameters of the link.

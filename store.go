@@ -301,3 +301,37 @@ type UserLister interface {
 	// limit is the last one.
 	ListUsers(ctx context.Context, q UserQuery) ([]User, error)
 }
+
+// SessionQuery asks for one page of the sessions of all users, or of one. The
+// zero value of each field leaves out nothing.
+type SessionQuery struct {
+	// UserID is the owner.
+	UserID string
+	// CreatedFrom and CreatedBefore bound the login, the one inclusive and
+	// the other not; ExpiresAfter and ExpiresUntil bound the absolute end, the
+	// one exclusive and the other not. So a session is live at t if it expires
+	// after t.
+	CreatedFrom, CreatedBefore time.Time
+	ExpiresAfter, ExpiresUntil time.Time
+	// Offset is how many sessions to pass over, Limit the size of a page: 1 to
+	// 1,000; 0 means 100.
+	Offset, Limit int
+}
+
+// Matches reports whether s is among those that q asks for, on any page.
+func (q SessionQuery) Matches(s Session) bool {
+	return (q.UserID == "" || s.UserID == q.UserID) &&
+		(q.CreatedFrom.IsZero() || !s.Created.Before(q.CreatedFrom)) &&
+		(q.CreatedBefore.IsZero() || s.Created.Before(q.CreatedBefore)) &&
+		(q.ExpiresAfter.IsZero() || s.Expires.After(q.ExpiresAfter)) &&
+		(q.ExpiresUntil.IsZero() || !s.Expires.After(q.ExpiresUntil))
+}
+
+// SessionLister is an optional part of a [SessionStore]: the sessions of all
+// users. Without it [Auth.AllSessions] returns an error that says so.
+type SessionLister interface {
+	// ListSessions returns one page of the sessions that q matches, the latest
+	// login first, those of one moment by id, and how many it matches on all
+	// pages together. A session that has expired may be left out.
+	ListSessions(ctx context.Context, q SessionQuery) (page []Session, total int, err error)
+}

@@ -93,9 +93,10 @@ const (
 	ReasonLifetime    = "lifetime too long" // longer than this verifier allows
 	ReasonRevoked     = "revoked"           // by token id, session or user
 	ReasonLocked      = "locked"            // too many wrong passwords, for ErrInvalidCredentials
+	ReasonDomain      = "e-mail domain"     // not one of RegistrationConfig.EmailDomains, for ErrInvalidInput
 )
 
-// Reason returns why a token or a password was refused, as one of the Reason…
+// Reason returns why a token, a password or an address was refused, as one of the Reason…
 // constants, or "" if err has no such reason. It is meant for logs, and for protocols that
 // must tell; a public answer is better off without it.
 func Reason(err error) string {

@@ -60,7 +60,7 @@ func (cfg AuditConfig) withDefaults() AuditConfig {
 
 func (cfg AuditConfig) validate() error {
 	var errs []error
-	errs = append(errs, inField("Audit.Roles", checkRoles(cfg.Roles)))
+	errs = append(errs, inField("Config.Audit.Roles", checkRoles(cfg.Roles)))
 	if cfg.Refusals < 1 {
 		errs = append(errs, errors.New("jwtauth: Config.Audit.Refusals must be at least 1"))
 	}

@@ -27,6 +27,7 @@ type broken struct {
 	endSession     func(context.Context, string) error
 	endSessions    func(context.Context, string, string) ([]string, error)
 	sessions       func(context.Context, string, time.Time) ([]jwtauth.Session, error)
+	listSessions   func(context.Context, jwtauth.SessionQuery) ([]jwtauth.Session, int, error)
 	revoke         func(context.Context, jwtauth.Revocation) error
 	revoked        func(context.Context, jwtauth.TokenRef) (bool, error)
 	putCode        func(context.Context, jwtauth.OneTimeCode) error
@@ -99,6 +100,10 @@ func (b *broken) EndSessions(ctx context.Context, userID, except string) ([]stri
 
 func (b *broken) Sessions(ctx context.Context, userID string, now time.Time) ([]jwtauth.Session, error) {
 	return or(b.sessions, b.MemoryStore.Sessions)(ctx, userID, now)
+}
+
+func (b *broken) ListSessions(ctx context.Context, q jwtauth.SessionQuery) ([]jwtauth.Session, int, error) {
+	return or(b.listSessions, b.MemoryStore.ListSessions)(ctx, q)
 }
 
 func (b *broken) Revoke(ctx context.Context, r jwtauth.Revocation) error {
@@ -261,6 +266,7 @@ func (b *broken) goDown() {
 	b.endSession = func(context.Context, string) error { return errClosed }
 	b.endSessions = func(context.Context, string, string) ([]string, error) { return nil, errClosed }
 	b.sessions = func(context.Context, string, time.Time) ([]jwtauth.Session, error) { return nil, errClosed }
+	b.listSessions = func(context.Context, jwtauth.SessionQuery) ([]jwtauth.Session, int, error) { return nil, 0, errClosed }
 	b.revoke = func(context.Context, jwtauth.Revocation) error { return errClosed }
 	b.revoked = func(context.Context, jwtauth.TokenRef) (bool, error) { return false, errClosed }
 	b.putCode = func(context.Context, jwtauth.OneTimeCode) error { return errClosed }

@@ -43,6 +43,8 @@ func sessionChecks() []check[jwtauth.SessionStore] {
 			"Ending except logs out whoever changed the password; sparing others keeps the thief logged in.", endSessionsExcept},
 		{"ending all sessions of nobody is no error", "EndSessions of a user without sessions succeeds and returns none.", endSessionsOfNobody},
 		{"list shows live sessions, latest login first", "Sessions lists those of the user that have not expired at now, by Created. None is no error.", sessionsListed},
+		{"pages show every session that is asked for", "a SessionLister counts and returns the sessions that match, the latest login first, page by page. " +
+			"What is missing there an administrator can't end.", sessionsInPages},
 		{"changes to results stay outside", "values are copied out.", sessionsIsolated},
 		{"cancelled context changes nothing", whyCancelled, sessionsCancelled},
 		{"context cancelled midway leaves all or nothing", "a verb whose context ends while it runs has done all of its work or none. " +
@@ -438,6 +440,63 @@ func sessionsListed(t testing.TB, s jwtauth.SessionStore) {
 	wantList(t, s, "3", at)
 }
 
+func sessionsInPages(t testing.TB, s jwtauth.SessionStore) {
+	lister, ok := s.(jwtauth.SessionLister)
+	if !ok {
+		t.Skip("the store is no jwtauth.SessionLister")
+	}
+	at := moment()
+	var all []jwtauth.Session // the latest login first
+	for i := range 25 {
+		row := session(fmt.Sprintf("s%02d", i), fmt.Sprint(i%3), at.Add(-time.Duration(i/2)*time.Minute)) // two share a moment
+		row.Expires = at.Add(time.Duration(25-i) * time.Hour)
+		all = append(all, row)
+	}
+	for i := range all { // not stored in the order of the list
+		createSession(t, s, all[(i*7)%len(all)])
+	}
+	for name, q := range map[string]jwtauth.SessionQuery{
+		"all":                           {},
+		"of one user":                   {UserID: "1"},
+		"of nobody":                     {UserID: "9"},
+		"from a login on":               {CreatedFrom: all[10].Created},
+		"before a login":                {CreatedBefore: all[10].Created},
+		"live at the end of one":        {ExpiresAfter: all[10].Expires},
+		"over at the end of one":        {ExpiresUntil: all[10].Expires},
+		"of one user, between two ends": {UserID: "2", ExpiresAfter: all[20].Expires, ExpiresUntil: all[3].Expires},
+	} {
+		var want []string
+		for _, row := range all {
+			if q.Matches(row) {
+				want = append(want, row.ID)
+			}
+		}
+		wantPages(t, lister, name, q, want)
+	}
+}
+
+func wantPages(t testing.TB, s jwtauth.SessionLister, name string, q jwtauth.SessionQuery, want []string) {
+	t.Helper()
+	var seen []string
+	for q.Limit = 4; q.Offset <= len(want); q.Offset += q.Limit {
+		page, total, err := s.ListSessions(t.Context(), q)
+		wantNil(t, "ListSessions", err)
+		if total != len(want) || len(page) > q.Limit {
+			t.Fatalf("%s: a page of %d sessions, %d in all; want at most %d of %d", name, len(page), total, q.Limit, len(want))
+		}
+		for _, row := range page {
+			seen = append(seen, row.ID)
+		}
+	}
+	if !slices.Equal(seen, want) {
+		t.Errorf("%s: pages show %v, want %v", name, seen, want)
+	}
+	q.Offset, q.Limit = 0, 0
+	if page, total, err := s.ListSessions(t.Context(), q); err != nil || len(page) != len(want) || total != len(want) {
+		t.Errorf("%s, without a limit: %d of %d sessions, error %v; want %d", name, len(page), total, err, len(want))
+	}
+}
+
 func sessionsIsolated(t testing.TB, s jwtauth.SessionStore) {
 	at := moment()
 	want := createSession(t, s, session("a", "1", at))
@@ -456,7 +515,7 @@ func sessionCalls(t testing.TB, s jwtauth.SessionStore) (a, b jwtauth.Session, c
 	at := moment()
 	a = createSession(t, s, session("a", "1", at))
 	b = createSession(t, s, session("b", "1", at.Add(time.Second)))
-	return a, b, []call{
+	calls = []call{
 		{"CreateSession", func(ctx context.Context) (bool, error) {
 			evicted, err := s.CreateSession(ctx, session("c", "1", at), jwtauth.SessionLimit{Max: 2, EvictOldest: true})
 			return len(evicted) > 0, err
@@ -479,6 +538,13 @@ func sessionCalls(t testing.TB, s jwtauth.SessionStore) (a, b jwtauth.Session, c
 			return len(list) > 0, err
 		}},
 	}
+	if lister, ok := s.(jwtauth.SessionLister); ok {
+		calls = append(calls, call{"ListSessions", func(ctx context.Context) (bool, error) {
+			page, _, err := lister.ListSessions(ctx, jwtauth.SessionQuery{})
+			return len(page) > 0, err
+		}})
+	}
+	return a, b, calls
 }
 
 func sessionsCancelled(t testing.TB, s jwtauth.SessionStore) {

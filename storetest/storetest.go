@@ -68,7 +68,8 @@ func RunUsers(t *testing.T, open func(t *testing.T) jwtauth.UserStore) {
 	runAll(t, "users", open, userChecks())
 }
 
-// RunSessions checks a [jwtauth.SessionStore].
+// RunSessions checks a [jwtauth.SessionStore], and whether it lists the sessions
+// of all users in pages if it is a [jwtauth.SessionLister].
 func RunSessions(t *testing.T, open func(t *testing.T) jwtauth.SessionStore) {
 	t.Helper()
 	runAll(t, "sessions", open, sessionChecks())

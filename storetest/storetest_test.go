@@ -629,6 +629,20 @@ func brokenSessions() map[string]mistake {
 				return ended, err
 			}
 		}},
+		"list of all sessions counts the page": {"sessions/pages show every session that is asked for", func(b *broken) {
+			b.listSessions = func(ctx context.Context, q jwtauth.SessionQuery) ([]jwtauth.Session, int, error) {
+				page, _, err := b.MemoryStore.ListSessions(ctx, q)
+				return page, len(page), err
+			}
+		}},
+		"list of all sessions takes an end for live": {"sessions/pages show every session that is asked for", func(b *broken) {
+			b.listSessions = func(ctx context.Context, q jwtauth.SessionQuery) ([]jwtauth.Session, int, error) {
+				if !q.ExpiresAfter.IsZero() {
+					q.ExpiresAfter = q.ExpiresAfter.Add(-time.Second)
+				}
+				return b.MemoryStore.ListSessions(ctx, q)
+			}
+		}},
 		"list shows expired sessions": {"sessions/list shows live sessions, latest login first", func(b *broken) {
 			b.sessions = func(ctx context.Context, userID string, now time.Time) ([]jwtauth.Session, error) {
 				return b.MemoryStore.Sessions(ctx, userID, time.Time{})
@@ -1567,6 +1581,9 @@ func swallowingStores() map[string]mistake {
 		}},
 		"ListUsers says none": {users, func(b *broken) {
 			b.listUsers = func(context.Context, jwtauth.UserQuery) ([]jwtauth.User, error) { return nil, nil }
+		}},
+		"ListSessions says none": {sessions, func(b *broken) {
+			b.listSessions = func(context.Context, jwtauth.SessionQuery) ([]jwtauth.Session, int, error) { return nil, 0, nil }
 		}},
 		"AdvanceSession says not found": {sessions, func(b *broken) {
 			b.advanceSession = func(context.Context, jwtauth.SessionAdvance) (s jwtauth.Session, _ bool, _ error) {

@@ -58,7 +58,11 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 	if a.auth, err = jwtauth.New(cfg); err != nil {
 		return nil, err
 	}
-	a.handler = a.routes()
+	protect, err := f.protect(a.auth)
+	if err != nil {
+		return nil, err
+	}
+	a.handler = a.routes(protect, len(f.Protect) > 0)
 	return a, a.createAdmin(ctx, o.admin)
 }
 
@@ -69,15 +73,24 @@ func openStore(db string) (jwtauth.Store, error) {
 	return jwtauth.NewMemoryStore(), nil
 }
 
-// routes mounts the API and the host's own handlers.
-func (a *app) routes() http.Handler {
+// routes mounts the API, and the host's own handlers behind protect. Where the
+// config file has rules for them, they don't ask for anything by themselves.
+func (a *app) routes(protect func(http.Handler) http.Handler, ruled bool) http.Handler {
+	own := http.NewServeMux()
+	member, admin := a.auth.Require, a.auth.RequireRole("administrator")
+	if ruled {
+		member = func(next http.Handler) http.Handler { return next }
+		admin = member
+	}
+	own.Handle("GET /hello", member(http.HandlerFunc(hello)))
+	own.Handle("GET /admin", admin(http.HandlerFunc(hello)))
+	own.Handle("POST /autologin-token", a.auth.Require(http.HandlerFunc(a.autoLoginToken)))
+	own.Handle("POST /sso-token", a.auth.Require(http.HandlerFunc(a.ssoToken)))
+
 	mux := http.NewServeMux()
 	prefix := "/wp-json/" + a.namespace
 	mux.Handle(prefix+"/", http.StripPrefix(prefix, a.auth.Handler()))
-	mux.Handle("GET /hello", a.auth.Require(http.HandlerFunc(hello)))
-	mux.Handle("GET /admin", a.auth.RequireRole("administrator")(http.HandlerFunc(hello)))
-	mux.Handle("POST /autologin-token", a.auth.Require(http.HandlerFunc(a.autoLoginToken)))
-	mux.Handle("POST /sso-token", a.auth.Require(http.HandlerFunc(a.ssoToken)))
+	mux.Handle("/", protect(own))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, map[string]string{"status": "ok"})
 	})
@@ -86,7 +99,11 @@ func (a *app) routes() http.Handler {
 
 // hello is a handler of the host's own.
 func hello(w http.ResponseWriter, r *http.Request) {
-	id, _ := jwtauth.FromContext(r.Context())
+	id, known := jwtauth.FromContext(r.Context())
+	if !known {
+		reply(w, map[string]any{"hello": "stranger"})
+		return
+	}
 	reply(w, map[string]any{"hello": id.UserID, "roles": id.Roles})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -49,8 +50,13 @@ type file struct {
 		Reset    *rule `json:"reset"`
 		SSO      *rule `json:"sso"`
 	} `json:"limits"`
+	// Lockout has the tiers of jwtauth.LockoutConfig; an empty list keeps the
+	// default.
 	Lockout struct {
-		Disabled bool `json:"disabled"`
+		Disabled bool   `json:"disabled"`
+		Account  []tier `json:"account"`
+		Device   []tier `json:"device"`
+		Source   []tier `json:"source"`
 	} `json:"lockout"`
 	Hash struct {
 		MemoryKiB int `json:"memory_kib"`
@@ -88,9 +94,19 @@ type file struct {
 
 	// TrustedProxies may say for whom they ask, in X-Forwarded-For.
 	TrustedProxies []string `json:"trusted_proxies"`
+	// AllowIPs are the only addresses that may call the API at all.
+	AllowIPs []string `json:"allow_ips"`
 	// Access has rules by the name of a route.
 	Access    map[string]accessRule `json:"access"`
 	AuthCodes []authCode            `json:"auth_codes"`
+	// Protect has ordered rules for the server's own routes.
+	Protect []protectRule `json:"protect"`
+	Audit   struct {
+		// RetentionDays is negative for records that are kept for good.
+		RetentionDays int      `json:"retention_days"`
+		Roles         []string `json:"roles"`
+		SkipReads     bool     `json:"skip_reads"`
+	} `json:"audit"`
 
 	dir string
 }
@@ -112,9 +128,29 @@ type authCode struct {
 	Endpoints []string  `json:"endpoints"`
 }
 
+// protectRule says who may reach some of the server's own routes.
+type protectRule struct {
+	Pattern string   `json:"pattern"`
+	Public  bool     `json:"public"`
+	Roles   []string `json:"roles"`
+}
+
+// protect returns the middleware of the rules; without rules it does nothing.
+func (f file) protect(auth *jwtauth.Auth) (func(http.Handler) http.Handler, error) {
+	if len(f.Protect) == 0 {
+		return func(next http.Handler) http.Handler { return next }, nil
+	}
+	rules := make([]jwtauth.ProtectRule, len(f.Protect))
+	for i, r := range f.Protect {
+		rules[i] = jwtauth.ProtectRule{Pattern: r.Pattern, Public: r.Public, Roles: r.Roles}
+	}
+	return auth.Protect(rules...)
+}
+
 // applyAccess writes who may use what.
 func (f file) applyAccess(cfg *jwtauth.Config) {
 	cfg.Proxies.Trusted = f.TrustedProxies
+	cfg.Access.AllowIPs = f.AllowIPs
 	cfg.Access.Endpoints = make(map[string]jwtauth.AccessRule, len(f.Access))
 	for name, r := range f.Access {
 		cfg.Access.Endpoints[name] = jwtauth.AccessRule{Off: r.Off, Authenticated: r.Authenticated,
@@ -198,6 +234,23 @@ func (s site) open() (jwtauth.SSOSite, error) {
 	return out, nil
 }
 
+// tier is a number of wrong passwords in so many seconds.
+type tier struct {
+	Failures int `json:"failures"`
+	Seconds  int `json:"seconds"`
+}
+
+func (f file) applyLockout(cfg *jwtauth.Config) {
+	cfg.Lockout.Disabled = f.Lockout.Disabled
+	for field, tiers := range map[*[]jwtauth.LockoutTier][]tier{
+		&cfg.Lockout.Account: f.Lockout.Account, &cfg.Lockout.Device: f.Lockout.Device, &cfg.Lockout.Source: f.Lockout.Source,
+	} {
+		for _, t := range tiers {
+			*field = append(*field, jwtauth.LockoutTier{Failures: t.Failures, Per: time.Duration(t.Seconds) * time.Second})
+		}
+	}
+}
+
 // rule is a limit: so many requests per so many seconds. A negative limit means
 // none.
 type rule struct {
@@ -269,7 +322,9 @@ func (f file) apply(cfg *jwtauth.Config) error {
 		}
 	}
 	f.applyLimits(cfg)
-	cfg.Lockout.Disabled = f.Lockout.Disabled
+	f.applyLockout(cfg)
+	cfg.Audit = jwtauth.AuditConfig{Retention: time.Duration(f.Audit.RetentionDays) * 24 * time.Hour,
+		Roles: f.Audit.Roles, SkipReads: f.Audit.SkipReads}
 	f.applyAccess(cfg)
 	cfg.Recovery.URL = f.RecoveryURL
 	cfg.Verification = jwtauth.VerificationConfig{Required: f.VerifyEmail.Required, URL: f.VerifyEmail.URL}

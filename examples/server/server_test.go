@@ -562,3 +562,25 @@ func pemOf(t *testing.T, key any, public bool) string {
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
+
+// The operator sees what happened, each user their own, and rules from the file
+// guard the server's own routes.
+func TestAuditAndRulesFromTheFile(t *testing.T) {
+	s := start(t, with(t, `{"protect":[{"pattern":"GET /hello","public":true},{"pattern":"/admin","roles":["editor"]}],
+		"audit":{"roles":["auditor"],"skip_reads":true},"roles":{"default":"auditor"}}`), environment())
+	want(t, send(t, "POST", s.api+"/register", registerJohn, ""), 200, "")
+	want(t, send(t, "POST", s.api+"/token", `{"username":"johndoe","password":"wrong"}`, ""), 401, "invalid_credentials")
+	token := want(t, send(t, "POST", s.api+"/token", loginJohn, ""), 200, "").str("token")
+	for path, event := range map[string]string{"/audit?event=register": "register", "/me/activity?result=refused": "login"} {
+		r := want(t, send(t, "GET", s.api+path, "", token), 200, "")
+		rows, _ := r.body["events"].([]any)
+		if len(rows) != 1 || rows[0].(map[string]any)["event"] != event {
+			t.Errorf("GET %s: %v", path, r.body)
+		}
+	}
+	if r := want(t, send(t, "GET", s.base+"/hello", "", ""), 200, ""); r.str("hello") != "stranger" {
+		t.Errorf("hello %q", r.str("hello"))
+	}
+	want(t, send(t, "GET", s.base+"/admin", "", token), 403, "rest_forbidden")
+	want(t, send(t, "POST", s.base+"/autologin-token", "", ""), 401, "missing_token")
+}
