@@ -27,23 +27,31 @@ type app struct {
 	// notes are lines for whoever started it.
 	notes []string
 	// closed says that nobody can register.
-	closed bool
+	closed     bool
+	closeStore func() error
 }
 
 // newApp puts the server together. base is the URL that it listens on; it is
 // the issuer where neither the flag nor the file names one.
-func newApp(ctx context.Context, o options, base string, getenv func(string) string, log *slog.Logger) (*app, error) {
+func newApp(ctx context.Context, o options, base string, getenv func(string) string, log *slog.Logger) (_ *app, err error) {
 	f, err := readFile(o.config)
 	if err != nil {
 		return nil, err
 	}
-	store, err := openStore(o.db)
+	store, closeStore, err := openStore(ctx, o.db, log)
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeStore())
+		}
+	}()
+	o.keys = cmp.Or(o.keys, besideDatabase(o.db))
 	a := &app{
-		namespace: cmp.Or(strings.Trim(f.Namespace, "/"), "headlesskey/v1"),
-		closed:    f.Registration.Closed,
+		closeStore: closeStore,
+		namespace:  cmp.Or(strings.Trim(f.Namespace, "/"), "headlesskey/v1"),
+		closed:     f.Registration.Closed,
 	}
 	cfg := jwtauth.Config{Issuer: cmp.Or(o.issuer, f.Issuer, base), Store: store, Logger: log}
 	if err := f.apply(&cfg); err != nil {
@@ -64,13 +72,6 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 	}
 	a.handler = a.routes(protect, len(f.Protect) > 0)
 	return a, a.createAdmin(ctx, o.admin)
-}
-
-func openStore(db string) (jwtauth.Store, error) {
-	if db != "memory" {
-		return nil, fmt.Errorf("-db %q: the only store is memory", db)
-	}
-	return jwtauth.NewMemoryStore(), nil
 }
 
 // routes mounts the API, and the host's own handlers behind protect. Where the
