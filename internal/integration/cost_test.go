@@ -34,7 +34,7 @@ func newAuth(t testing.TB, store jwtauth.Store, change func(*jwtauth.Config)) *j
 	cfg := jwtauth.Config{Issuer: "https://auth.example.test", Keys: keys, Secret: secret, Store: store,
 		Logger:    slog.New(slog.DiscardHandler),
 		Passwords: jwtauth.PasswordConfig{Memory: 64, Time: 1, InsecureForTests: true},
-		Audit:     jwtauth.AuditConfig{Store: quiet{store}}}
+		Audit:     jwtauth.AuditConfig{Store: quiet{store}, Retention: -1}}
 	if change != nil {
 		change(&cfg)
 	}
