@@ -122,21 +122,21 @@ func (ad Admission) GoString() string { return ad.String() }
 //
 // Whatever comes of it, the request ends with [Gate.Finish].
 func (g *Gate) Admit(w http.ResponseWriter, r *http.Request, ad Admission) (*http.Request, AuthCode, error) {
-	r = withOutcome(g.auth.withClient(r))
+	r = r.WithContext(g.auth.caller(r))
 	code, err := g.pass(w.Header(), r, ad.Endpoint, ad.Limit, &visitor{auth: g.auth, r: r, ad: ad})
 	return r, code, err
 }
 
-// caller is what a gate has to know of whoever wants in. It asks for the
+// applicant is what a gate has to know of whoever wants in. It asks for the
 // identity only where that decides something.
-type caller interface {
+type applicant interface {
 	identity() (*Identity, error)
 	refreshSession() string
 	authCode() (string, error)
 }
 
 // pass is the whole way in: the limit, the rule of the endpoint, its code.
-func (g *Gate) pass(h http.Header, r *http.Request, endpoint string, limit Limit, c caller) (AuthCode, error) {
+func (g *Gate) pass(h http.Header, r *http.Request, endpoint string, limit Limit, c applicant) (AuthCode, error) {
 	if !slices.Contains(g.endpoints, endpoint) {
 		return AuthCode{}, fmt.Errorf("jwtauth: this gate has no endpoint %q", endpoint)
 	}
@@ -156,7 +156,7 @@ func (g *Gate) pass(h http.Header, r *http.Request, endpoint string, limit Limit
 	return g.checkCode(h, r, endpoint, c)
 }
 
-func (g *Gate) count(h http.Header, r *http.Request, limit Limit, c caller) error {
+func (g *Gate) count(h http.Header, r *http.Request, limit Limit, c applicant) error {
 	if limit == "" {
 		return nil
 	}
@@ -168,7 +168,7 @@ func (g *Gate) count(h http.Header, r *http.Request, limit Limit, c caller) erro
 }
 
 // limitKey says on whom a limit counts.
-func limitKey(r *http.Request, limit Limit, c caller) string {
+func limitKey(r *http.Request, limit Limit, c applicant) string {
 	switch limit {
 	case LimitValidate, LimitRevoke:
 		if id, err := c.identity(); err == nil {
@@ -196,7 +196,7 @@ func (rule accessRule) refusedAddress() error {
 
 // admit applies a rule, but for its code. What is off looks like what does not
 // exist; a refused address learns nothing about the list.
-func (rule accessRule) admit(r *http.Request, c caller) error {
+func (rule accessRule) admit(r *http.Request, c applicant) error {
 	switch {
 	case rule.Off, !rule.from.holds(ClientFrom(r.Context()).IP):
 		return rule.refusedAddress()
@@ -214,7 +214,7 @@ func (rule accessRule) admit(r *http.Request, c caller) error {
 var codeRule = Rule{Limit: 10, Per: time.Minute}
 
 // checkCode asks for a code. Wrong ones count, whatever else is limited here.
-func (g *Gate) checkCode(h http.Header, r *http.Request, endpoint string, c caller) (AuthCode, error) {
+func (g *Gate) checkCode(h http.Header, r *http.Request, endpoint string, c applicant) (AuthCode, error) {
 	given, err := c.authCode()
 	if err != nil {
 		return AuthCode{}, err
@@ -229,7 +229,7 @@ func (g *Gate) checkCode(h http.Header, r *http.Request, endpoint string, c call
 	return AuthCode{}, ErrAuthCode
 }
 
-// visitor is the caller of [Gate.Admit].
+// visitor is the applicant of [Gate.Admit].
 type visitor struct {
 	auth *Auth
 	r    *http.Request
@@ -273,7 +273,11 @@ func (a *Auth) remoteIP(r *http.Request) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return a.proxies.client(ap.Addr(), r.Header.Values(a.proxies.header))
+	lines := r.Header.Values(a.proxies.header)
+	if len(lines) > 0 && a.proxies.trusted == nil {
+		a.observed.forwarded.Store(true)
+	}
+	return a.proxies.client(ap.Addr(), lines)
 }
 
 // weakCodes names the codes that are shorter than advised, for the log.

@@ -52,11 +52,6 @@ var endpointEvents = map[string]endpointEvent{
 	confirmName:           {name: EventAutoLogin},
 }
 
-// withOutcome lets a request know whether it has left a record.
-func withOutcome(r *http.Request) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), outcomeKey{}, new(outcome)))
-}
-
 // recordOutcome writes the record of a request that has none yet, and returns
 // what the caller is to be told.
 func (c *call) recordOutcome(e endpoint, err error) error {

@@ -45,6 +45,9 @@ type Config struct {
 	// Logger gets one line for each event, and the precise reason of each
 	// refusal at level debug. It never gets a secret. Default: slog.Default.
 	Logger *slog.Logger
+	// Nodes is how many processes run with this configuration, if it is known:
+	// [Auth.Check] then tells what they can't share. It changes nothing.
+	Nodes int
 	// InsecureAllowHTTP accepts an Issuer with http on any host.
 	InsecureAllowHTTP bool
 
@@ -90,6 +93,9 @@ type TokenConfig struct {
 	// to iat and nbf and never stretches exp. Default 30 s, at most 10 min;
 	// negative means none.
 	Leeway time.Duration
+	// CacheSize is how many accepted tokens are remembered, as
+	// [VerifierConfig] says. Default 10,000; negative means none.
+	CacheSize int
 }
 
 // RegistrationConfig is about new accounts.
@@ -292,6 +298,7 @@ func (cfg Config) validate() error {
 		within("Tokens.TTL", cfg.Tokens.TTL, time.Second, maxTokenTTL),
 		within("Tokens.MaxTTL", cfg.Tokens.MaxTTL, min(cfg.Tokens.TTL, maxProfileTTL), maxProfileTTL),
 		within("Tokens.Leeway", cfg.Tokens.Leeway, 0, maxLeeway),
+		cfg.validateCache(),
 		within("Sessions.Lifetime", cfg.Sessions.Lifetime, time.Second, maxSessionLife),
 		within("Sessions.Idle", cfg.Sessions.Idle, 0, maxSessionLife),
 		within("Sessions.Grace", cfg.Sessions.Grace, 0, maxGrace),
@@ -307,6 +314,13 @@ func (cfg Config) validate() error {
 		cfg.Audit.validate(),
 		cfg.Limits.validate(),
 	)
+}
+
+func (cfg Config) validateCache() error {
+	if cfg.Tokens.CacheSize > maxCacheSize {
+		return errors.New("jwtauth: Config.Tokens.CacheSize must be at most 10,000,000")
+	}
+	return nil
 }
 
 func (cfg Config) validateIssuer() error {

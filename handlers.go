@@ -132,7 +132,7 @@ func methodNotAllowed(methods []string) http.Handler {
 // counts requests with a bad body too.
 func (a *Auth) serve(e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &call{auth: a, w: w, r: withOutcome(a.withClient(r))}
+		c := &call{auth: a, w: w, r: r.WithContext(a.caller(r))}
 		defer c.recoverPanic(e)
 		body, err := c.answer(e)
 		if err = c.recordOutcome(e, err); err != nil {

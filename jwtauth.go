@@ -67,6 +67,7 @@ type Auth struct {
 	cors        *corsPolicy
 	native      *Gate
 	proxies     proxies
+	observed    *observed
 	profile     TokenProfile
 	now         func() time.Time
 	log         *slog.Logger
@@ -86,7 +87,7 @@ func New(cfg Config) (*Auth, error) {
 	verifier, err := NewVerifier(VerifierConfig{
 		Keys: cfg.Keys, Issuer: cfg.Issuer, Audience: cfg.Audience,
 		Leeway: orNegative(cfg.Tokens.Leeway), MaxLifetime: cfg.Tokens.MaxTTL,
-		Now: cfg.Now, Revocations: cfg.Revocations, Logger: cfg.Logger,
+		Now: cfg.Now, Revocations: cfg.Revocations, CacheSize: cfg.Tokens.CacheSize, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -100,6 +101,7 @@ func New(cfg Config) (*Auth, error) {
 		codes: cfg.Codes, counters: cfg.Counters,
 		keys: cfg.Keys, secrets: secrets, verifier: verifier, passwords: newHasher(cfg.Passwords),
 		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard, cors: newCORS(cfg),
+		observed: new(observed),
 	}
 	a.proxies, _ = newProxies(cfg.Proxies) // validate has reported what is wrong
 	a.trail = a.newTrail(cfg.Audit)

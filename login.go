@@ -505,7 +505,7 @@ func (a *Auth) revocable(ctx context.Context, token string) (userID, sessionID, 
 	}
 	lenient := a.verifier.gate
 	lenient.acceptExpired = maxSessionLife
-	c, err := lenient.check(ctx, token, a.verifier.keys, a.now())
+	c, _, err := lenient.check(ctx, token, a.verifier.keys, a.now())
 	return c.Subject, c.SessionID, c.ID, err
 }
 

@@ -4,24 +4,84 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 )
 
-// identityKey holds who was identified, and by whose verifier: what one Auth
-// has verified means nothing to another, unless [Auth.WithTokens] made it of it.
+// identityKey finds the [caller] of a context.
 type identityKey struct{}
 
-type identified struct {
-	by *Verifier
-	id *Identity
+// caller is the context of a request behind the middleware: who calls, as far
+// as the request tells, and as whom. All of it is one allocation, since every
+// request has one.
+type caller struct {
+	context.Context
+	// auth is who identified the caller: what one Auth has verified means
+	// nothing to another, unless [Auth.WithTokens] made it of it.
+	auth *Auth
+	// request and client are for [ClientFrom]: few handlers ask for it.
+	request *http.Request
+	client  atomic.Pointer[Client]
+	// own is the identity, if it is known. anonymous hides one that is known
+	// further out. None of the three changes once the context is handed on.
+	known, anonymous bool
+	own              ownIdentity
+	// outcome is for endpoints.
+	outcome outcome
+}
+
+// Value implements [context.Context].
+func (c *caller) Value(key any) any {
+	switch key.(type) {
+	case identityKey:
+		if c.known || c.anonymous {
+			return c
+		}
+	case clientKey:
+		return *c.who()
+	case outcomeKey:
+		return &c.outcome
+	}
+	return c.Context.Value(key)
+}
+
+// who says who calls, unless the host or a middleware further out has said so
+// already. It is made out when first asked for, and the same from then on.
+func (c *caller) who() *Client {
+	if known := c.client.Load(); known != nil {
+		return known
+	}
+	client, said := c.Context.Value(clientKey{}).(Client)
+	if !said {
+		r := c.request
+		client = Client{IP: c.auth.remoteIP(r), UserAgent: r.UserAgent(), DeviceID: r.Header.Get("X-Device-ID"),
+			DeviceToken: c.auth.deviceOf(r), RequestID: uuid.NewString()}
+	}
+	c.client.CompareAndSwap(nil, &client)
+	return c.client.Load()
+}
+
+// String hides what is in the context: the request has a token.
+func (c *caller) String() string { return "jwtauth.caller" }
+
+// GoString is String, for %#v.
+func (c *caller) GoString() string { return c.String() }
+
+// caller returns a context for r that is not handed on yet.
+func (a *Auth) caller(r *http.Request) *caller {
+	return &caller{Context: r.Context(), auth: a, request: r}
 }
 
 // FromContext returns the identity that [Auth.Authenticate], [Auth.Require] or
-// [Auth.RequireRole] has put there; false for an anonymous caller.
+// [Auth.RequireRole] has put there; false for an anonymous caller. All of one
+// request get the same, and no other request does.
 func FromContext(ctx context.Context) (*Identity, bool) {
-	v, ok := ctx.Value(identityKey{}).(identified)
-	return v.id, ok
+	c, ok := ctx.Value(identityKey{}).(*caller)
+	if !ok || !c.known {
+		return nil, false
+	}
+	return &c.own.Identity, true
 }
 
 // Authenticate identifies the caller where it can and goes on either way: with
@@ -31,16 +91,15 @@ func FromContext(ctx context.Context) (*Identity, bool) {
 // Use it for pages that everybody may see. For all others use [Auth.Require].
 func (a *Auth) Authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = a.withClient(r)
-		id, err := a.identify(r)
-		switch {
-		case err == nil:
-			next.ServeHTTP(w, a.withIdentity(r, id))
-		case Status(err) == http.StatusUnauthorized:
-			next.ServeHTTP(w, a.withIdentity(r, nil))
-		default:
+		c, r, err := a.identify(r)
+		if err != nil && Status(err) != http.StatusUnauthorized {
 			writeError(w, err)
+			return
 		}
+		if err != nil {
+			c.anonymous = true
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -55,16 +114,15 @@ func (a *Auth) Require(next http.Handler) http.Handler {
 func (a *Auth) RequireRole(roles ...string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r = a.withClient(r)
-			id, err := a.identify(r)
-			if err == nil && len(roles) > 0 && !id.HasRole(roles...) {
+			c, r, err := a.identify(r)
+			if err == nil && len(roles) > 0 && !c.own.HasRole(roles...) {
 				err = ErrForbidden
 			}
 			if err != nil {
-				writeError(w, a.refusedAccess(r.Context(), id, err))
+				writeError(w, a.refusedAccess(r.Context(), &c.own.Identity, err))
 				return
 			}
-			next.ServeHTTP(w, a.withIdentity(r, id))
+			next.ServeHTTP(w, r)
 		})
 	}
 }
@@ -93,11 +151,10 @@ func (a *Auth) RateLimit(name string, rule Rule) func(http.Handler) http.Handler
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r = a.withClient(r)
+			c, r, err := a.identify(r)
 			key := sourceKey(r)
-			if id, err := a.identify(r); err == nil {
-				key = sessionKey(id)
-				r = a.withIdentity(r, id)
+			if err == nil {
+				key = sessionKey(&c.own.Identity)
 			}
 			if err := a.limit(r.Context(), w.Header(), "host:"+name, key, rule); err != nil {
 				writeError(w, err)
@@ -145,41 +202,29 @@ func sessionKey(id *Identity) string {
 }
 
 // identify verifies the token of a request, once: middleware that is stacked
-// finds the identity of the one before it.
-func (a *Auth) identify(r *http.Request) (*Identity, error) {
-	if v, ok := r.Context().Value(identityKey{}).(identified); ok && v.by == a.verifier && v.id != nil {
-		return v.id, nil
+// finds the identity of the one before it. The request that it returns has the
+// caller for its context, with an identity or without.
+func (a *Auth) identify(r *http.Request) (*caller, *http.Request, error) {
+	if c, ok := r.Context().Value(identityKey{}).(*caller); ok && c.auth.verifier == a.verifier && c.known {
+		return c, r, nil
 	}
+	c := a.caller(r)
+	token, err := a.tokenOf(r)
+	if err == nil {
+		err = a.verifier.identify(c, token, &c.own)
+	}
+	c.known = err == nil
+	return c, r.WithContext(c), err
+}
+
+// tokenOf returns the token of a request: from its header, else its cookie.
+func (a *Auth) tokenOf(r *http.Request) (string, error) {
 	token, err := bearer(r.Header)
-	if err != nil {
-		return nil, err
+	if err == nil && token == "" {
+		token, err = a.cookieToken(r, accessCookie)
 	}
-	if token == "" {
-		if token, err = a.cookieToken(r, accessCookie); err != nil {
-			return nil, err
-		}
+	if err == nil && token == "" {
+		err = ErrMissingToken
 	}
-	if token == "" {
-		return nil, ErrMissingToken
-	}
-	return a.Verify(r.Context(), token)
-}
-
-// withIdentity sets who is calling; nil hides an identity that another Auth set.
-func (a *Auth) withIdentity(r *http.Request, id *Identity) *http.Request {
-	v, ok := r.Context().Value(identityKey{}).(identified)
-	if ok && v.by == a.verifier && v.id == id || !ok && id == nil {
-		return r
-	}
-	return r.WithContext(context.WithValue(r.Context(), identityKey{}, identified{a.verifier, id}))
-}
-
-// withClient says who calls, unless the host has said so already.
-func (a *Auth) withClient(r *http.Request) *http.Request {
-	if _, ok := r.Context().Value(clientKey{}).(Client); ok {
-		return r
-	}
-	c := Client{IP: a.remoteIP(r), UserAgent: r.UserAgent(), DeviceID: r.Header.Get("X-Device-ID"),
-		DeviceToken: a.deviceOf(r), RequestID: uuid.NewString()}
-	return r.WithContext(WithClient(r.Context(), c))
+	return token, err
 }

@@ -265,7 +265,7 @@ func (a *Auth) ssoUser(ctx context.Context, x Exchange) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	c, err := site.gate.check(ctx, x.Token, site.keys, a.now())
+	c, _, err := site.gate.check(ctx, x.Token, site.keys, a.now())
 	if err != nil {
 		return User{}, asExchange(err)
 	}

@@ -124,38 +124,39 @@ type gate struct {
 // keyFinder returns the key with exactly that id.
 type keyFinder func(ctx context.Context, kid string) (Key, error)
 
-// check returns the claims of a token that is beyond doubt. Its steps are
-// ordered so that nothing of an unverified token is believed: shape, header,
-// key, signature, and only then the claims.
-func (g *gate) check(ctx context.Context, token string, keys keyFinder, now time.Time) (Claims, error) {
+// check returns the claims of a token that is beyond doubt, and the key that
+// signed it. Its steps are ordered so that nothing of an unverified token is
+// believed: shape, header, key, signature, and only then the claims.
+func (g *gate) check(ctx context.Context, token string, keys keyFinder, now time.Time) (Claims, Key, error) {
+	fail := func(err error) (Claims, Key, error) { return Claims{}, Key{}, err }
 	head, payload, sig, err := split(token)
 	if err != nil {
-		return Claims{}, err
+		return fail(err)
 	}
 	h, err := parseHeader(head)
 	if err != nil {
-		return Claims{}, err
+		return fail(err)
 	}
 	key, err := keys(ctx, h.kid)
 	if err != nil {
-		return Claims{}, err
+		return fail(err)
 	}
 	// RFC 8725, section 3.1: the key fixes the algorithm, the header only repeats it.
 	if h.alg != key.Algorithm() {
-		return Claims{}, invalidToken(ReasonAlgorithm)
+		return fail(invalidToken(ReasonAlgorithm))
 	}
 	if h.typ != g.typ {
-		return Claims{}, invalidToken(ReasonType)
+		return fail(invalidToken(ReasonType))
 	}
 	signed := token[:strings.LastIndexByte(token, '.')]
 	if key.verify([]byte(signed), sig) != nil {
-		return Claims{}, invalidToken(ReasonSignature)
+		return fail(invalidToken(ReasonSignature))
 	}
 	c, err := parseClaims(payload)
 	if err != nil {
-		return Claims{}, err
+		return fail(err)
 	}
-	return c, g.judge(c, now)
+	return c, key, g.judge(&c, now)
 }
 
 // split takes a compact serialization apart (RFC 7515, section 7.1). Each
@@ -325,7 +326,7 @@ func counter(v strictjson.Value) (int64, bool) {
 }
 
 // judge compares well-formed claims with what this gate expects.
-func (g *gate) judge(c Claims, now time.Time) error {
+func (g *gate) judge(c *Claims, now time.Time) error {
 	switch {
 	case c.Issuer != g.issuer:
 		return invalidToken(ReasonIssuer)
@@ -340,7 +341,7 @@ func (g *gate) judge(c Claims, now time.Time) error {
 // inTime refuses a token on and after its exp (RFC 7519, section 4.1.4), and
 // before its nbf and iat. The leeway is for a clock that runs ahead on the
 // issuing node, so it never prolongs a token.
-func (g *gate) inTime(c Claims, now time.Time) error {
+func (g *gate) inTime(c *Claims, now time.Time) error {
 	switch {
 	case !now.Before(c.ExpiresAt.Add(g.acceptExpired)):
 		return invalidToken(ReasonExpired)

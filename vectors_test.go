@@ -115,13 +115,14 @@ func tokenOfLength(t testing.TB, secret []byte, low, high int) string {
 type vectorKit struct {
 	attackVectors
 	secret    []byte
+	sets      map[string]*jwtauth.KeySet
 	verifiers map[string]*jwtauth.Verifier
 	auths     map[string]*jwtauth.Auth
 }
 
 func loadVectors(t testing.TB) *vectorKit {
 	t.Helper()
-	k := &vectorKit{verifiers: map[string]*jwtauth.Verifier{}, auths: map[string]*jwtauth.Auth{}}
+	k := &vectorKit{sets: map[string]*jwtauth.KeySet{}, verifiers: map[string]*jwtauth.Verifier{}, auths: map[string]*jwtauth.Auth{}}
 	var keys testKeyFile
 	readVectors(t, "jwt/jwt_attack_vectors.json", &k.attackVectors)
 	readVectors(t, "jwt/test_keys.json", &keys)
@@ -137,6 +138,7 @@ func loadVectors(t testing.TB) *vectorKit {
 		if alg == "HS256" {
 			set = must(jwtauth.NewKeySet(key, old))(t)
 		}
+		k.sets[alg] = set
 		cfg := testConfig(t, newClock())
 		cfg.Issuer, cfg.Audience, cfg.Keys, cfg.Now = k.Profile.Iss, []string{k.Profile.Aud}, set, now
 		cfg.Tokens = jwtauth.TokenConfig{TTL: time.Duration(k.Profile.MaxLifetimeSeconds) * time.Second, Leeway: -1}

@@ -24,6 +24,33 @@ type Identity struct {
 	Claims Claims
 }
 
+// ownIdentity is an Identity together with room for its slices, so that a copy
+// which shares nothing that can be changed costs one allocation.
+type ownIdentity struct {
+	Identity
+	roles    [4]string
+	audience [1]string
+}
+
+// set copies id. Its owner may do with the copy what it likes: what the cache
+// holds stays as it was signed.
+func (o *ownIdentity) set(id *Identity) {
+	o.Identity = *id
+	o.Roles = copyInto(o.roles[:], id.Roles)
+	o.Claims.Roles = o.Roles
+	o.Claims.Audience = copyInto(o.audience[:], id.Claims.Audience)
+}
+
+// copyInto returns a copy of list, in room if it fits. Appending to it does not
+// reach beyond it.
+func copyInto(room, list []string) []string {
+	if list == nil || len(list) > len(room) {
+		return slices.Clone(list)
+	}
+	n := copy(room, list)
+	return room[:n:n]
+}
+
 // HasRole reports whether the identity has at least one of the roles.
 func (id *Identity) HasRole(roles ...string) bool {
 	return slices.ContainsFunc(roles, func(r string) bool { return slices.Contains(id.Roles, r) })
@@ -52,10 +79,21 @@ type VerifierConfig struct {
 	// Revocations is asked about every token. Nil: none is asked, and a
 	// token lives until it expires.
 	Revocations RevocationStore
+	// CacheSize is how many accepted tokens are remembered, so that a token
+	// that comes again costs no signature. Each takes some 700 bytes and
+	// twice its own length. What can change is asked each time all the same:
+	// times, keys and revocations. Default 10,000, at most 10,000,000;
+	// negative means none.
+	CacheSize int
 	// Logger gets the precise reason of a refusal at level debug. Default:
 	// slog.Default.
 	Logger *slog.Logger
 }
+
+const (
+	defaultCacheSize = 10_000
+	maxCacheSize     = 10_000_000
+)
 
 // Verifier accepts access tokens. An [Auth] has one; a service that only checks
 // tokens uses it alone. It is safe for concurrent use.
@@ -63,6 +101,7 @@ type Verifier struct {
 	gate        gate
 	keys        keyFinder
 	revocations RevocationStore
+	cache       *tokenCache
 	now         func() time.Time
 	log         *slog.Logger
 }
@@ -80,6 +119,7 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 	}
 	cfg.Leeway = orNone(cfg.Leeway, defaultLeeway)
 	defaultTo(&cfg.MaxLifetime, maxTokenTTL)
+	defaultTo(&cfg.CacheSize, defaultCacheSize)
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -88,6 +128,7 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 			leeway: cfg.Leeway, maxLifetime: cfg.MaxLifetime},
 		keys:        cfg.finder(),
 		revocations: cfg.Revocations,
+		cache:       newTokenCache(cfg.CacheSize),
 		now:         cfg.Now,
 		log:         cfg.Logger,
 	}, nil
@@ -107,6 +148,7 @@ func (cfg VerifierConfig) validate() error {
 	add((cfg.Keys == nil) == (cfg.JWKS == nil), "Keys or JWKS is required, and not both")
 	add(cfg.Leeway > maxLeeway, "Leeway must be at most 10 min")
 	add(cfg.MaxLifetime < 0 || cfg.MaxLifetime > maxSessionLife, "MaxLifetime must be positive and at most 10 years")
+	add(cfg.CacheSize > maxCacheSize, "CacheSize must be at most 10,000,000")
 	return errors.Join(errs...)
 }
 
@@ -131,24 +173,79 @@ func (cfg VerifierConfig) finder() keyFinder {
 // Verify returns who an access token speaks for. Every token that is not
 // accepted gives [ErrInvalidToken]; [ErrUnavailable] says that the revocations
 // or the issuer's keys could not be asked, which refuses the token as well.
+//
+// The answer is the caller's own: changing it changes nothing for anybody else.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) {
-	return v.verify(ctx, &v.gate, token)
-}
-
-func (v *Verifier) verify(ctx context.Context, g *gate, token string) (*Identity, error) {
-	now := v.now()
-	c, err := g.check(ctx, token, v.keys, now)
-	if err == nil {
-		err = v.checkRevoked(ctx, c, now)
-	}
-	if err != nil {
-		v.log.DebugContext(ctx, "token refused", "reason", Reason(err), "token", clip(c.ID, 64))
+	own := new(ownIdentity)
+	if err := v.identify(ctx, token, own); err != nil {
 		return nil, err
 	}
-	return &Identity{UserID: c.Subject, SessionID: c.SessionID, TokenID: c.ID, Roles: c.Roles, Claims: c}, nil
+	return &own.Identity, nil
 }
 
-func (v *Verifier) checkRevoked(ctx context.Context, c Claims, now time.Time) error {
+// identify is Verify into a place that the caller has.
+func (v *Verifier) identify(ctx context.Context, token string, into *ownIdentity) error {
+	now := v.now()
+	e := v.recall(ctx, token, now)
+	known := e != nil
+	if !known {
+		c, key, err := v.gate.check(ctx, token, v.keys, now)
+		if err != nil {
+			return v.refuse(ctx, err, c)
+		}
+		e = &cachedToken{key: key, identity: identityOf(c)}
+	}
+	if err := v.checkRevoked(ctx, &e.identity.Claims, now); err != nil {
+		return v.refuse(ctx, err, e.identity.Claims)
+	}
+	into.set(&e.identity)
+	if !known {
+		v.cache.put(e, token, now)
+	}
+	return nil
+}
+
+// recall returns what is known of a token, if that would still be found today:
+// its key is held under its id, and its time has come and not passed. Whatever
+// else there is to say of it is said by the gate, from the beginning.
+func (v *Verifier) recall(ctx context.Context, token string, now time.Time) *cachedToken {
+	e := v.cache.get(token)
+	if e == nil {
+		return nil
+	}
+	key, err := v.keys(ctx, e.key.ID())
+	if err != nil || key != e.key || v.gate.inTime(&e.identity.Claims, now) != nil {
+		v.cache.remove(e)
+		return nil
+	}
+	return e
+}
+
+// verify checks a token of another kind, of which none is remembered.
+func (v *Verifier) verify(ctx context.Context, g *gate, token string) (*Identity, error) {
+	now := v.now()
+	c, _, err := g.check(ctx, token, v.keys, now)
+	if err == nil {
+		err = v.checkRevoked(ctx, &c, now)
+	}
+	if err != nil {
+		return nil, v.refuse(ctx, err, c)
+	}
+	id := identityOf(c)
+	return &id, nil
+}
+
+func identityOf(c Claims) Identity {
+	return Identity{UserID: c.Subject, SessionID: c.SessionID, TokenID: c.ID, Roles: c.Roles, Claims: c}
+}
+
+// refuse leaves the precise reason in the log.
+func (v *Verifier) refuse(ctx context.Context, err error, c Claims) error {
+	v.log.DebugContext(ctx, "token refused", "reason", Reason(err), "token", clip(c.ID, 64))
+	return err
+}
+
+func (v *Verifier) checkRevoked(ctx context.Context, c *Claims, now time.Time) error {
 	if v.revocations == nil {
 		return nil
 	}

@@ -66,6 +66,9 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 	if a.auth, err = jwtauth.New(cfg); err != nil {
 		return nil, err
 	}
+	for _, finding := range a.auth.Check(ctx) {
+		a.note("check: %s", finding)
+	}
 	protect, err := f.protect(a.auth)
 	if err != nil {
 		return nil, err

@@ -256,7 +256,7 @@ func TestKeysSurviveARestart(t *testing.T) {
 	if err := first.wait(); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(first.out.String(), "in memory") {
+	if strings.Contains(first.out.String(), "new and in memory") {
 		t.Errorf("with -keys nothing is only in memory:\n%s", first.out)
 	}
 	second := start(t, quick, environment(), "-keys", dir, "-issuer", issuer)
