@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-jwtauth/jwtauth"
 	"github.com/go-jwtauth/jwtauth/internal/integration"
@@ -22,7 +23,8 @@ type quiet struct{ jwtauth.AuditStore }
 func (quiet) AuditMarks(context.Context) (anchor, head jwtauth.AuditMark, err error) { return }
 func (quiet) Unsealed(context.Context, int) ([]jwtauth.AuditRecord, error)           { return nil, nil }
 
-// newAuth has the defaults, but for hashes that cost nothing.
+// newAuth has the defaults, but for hashes that cost nothing and callers that may
+// try often.
 func newAuth(t testing.TB, store jwtauth.Store, change func(*jwtauth.Config)) *jwtauth.Auth {
 	t.Helper()
 	key, err := jwtauth.GenerateKey("ES256")
@@ -34,7 +36,9 @@ func newAuth(t testing.TB, store jwtauth.Store, change func(*jwtauth.Config)) *j
 	cfg := jwtauth.Config{Issuer: "https://auth.example.test", Keys: keys, Secret: secret, Store: store,
 		Logger:    slog.New(slog.DiscardHandler),
 		Passwords: jwtauth.PasswordConfig{Memory: 64, Time: 1, InsecureForTests: true},
-		Audit:     jwtauth.AuditConfig{Store: quiet{store}, Retention: -1}}
+		Audit:     jwtauth.AuditConfig{Store: quiet{store}, Retention: -1},
+		// As many tiers as the default, for more tries.
+		Lockout: jwtauth.LockoutConfig{Source: []jwtauth.LockoutTier{{Failures: 1_000_000, Per: 10 * time.Minute}, {Failures: 1_000_000, Per: 24 * time.Hour}}}}
 	if change != nil {
 		change(&cfg)
 	}

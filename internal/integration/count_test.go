@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -19,7 +20,10 @@ import (
 
 // tally counts what an operation asks of a database: statements, with those that
 // begin and end a transaction, and round trips on the wire.
-type tally struct{ statements, trips atomic.Int64 }
+type tally struct {
+	statements, trips atomic.Int64
+	texts             sync.Map // of the statements
+}
 
 // counted connects to a database and counts.
 func counted(t testing.TB, d integration.Database) (*sql.DB, *tally) {
@@ -115,25 +119,27 @@ func (c countingConn) PrepareContext(ctx context.Context, text string) (driver.S
 	if err != nil {
 		return nil, err
 	}
+	c.n.texts.Store(text, true)
 	return countingStmt{s, c.n}, nil
 }
 
 func (c countingConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
 	r, err := c.Conn.(driver.ExecerContext).ExecContext(ctx, text, args)
-	c.count(err)
+	c.count(text, err)
 	return r, err
 }
 
 func (c countingConn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
 	r, err := c.Conn.(driver.QueryerContext).QueryContext(ctx, text, args)
-	c.count(err)
+	c.count(text, err)
 	return r, err
 }
 
 // count leaves out what the driver wants to be asked in another way.
-func (c countingConn) count(err error) {
+func (c countingConn) count(text string, err error) {
 	if !errors.Is(err, driver.ErrSkip) {
 		c.n.statements.Add(1)
+		c.n.texts.Store(text, true)
 	}
 }
 
