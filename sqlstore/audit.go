@@ -112,7 +112,7 @@ func scanRecord(rows *sql.Rows) (rec jwtauth.AuditRecord, err error) {
 }
 
 func (s *Store) records(ctx context.Context, q *statement, args ...any) (page []jwtauth.AuditRecord, err error) {
-	err = s.read(ctx, func(r run) error {
+	err = s.read(ctx, func(ctx context.Context, r run) error {
 		return r.rows(ctx, q, func(rows *sql.Rows) error {
 			rec, err := scanRecord(rows)
 			page = append(page, rec)
@@ -127,7 +127,7 @@ func (s *Store) Append(ctx context.Context, rec jwtauth.AuditRecord) error {
 	if err := verbatim(rec.ID, rec.Name, rec.Result, rec.Subject, rec.AddressKey); err != nil {
 		return err
 	}
-	return s.write(ctx, func(r run) error {
+	return s.write(ctx, func(ctx context.Context, r run) error {
 		added, err := r.inserted(ctx, &addRecord, rec.ID, micros(rec.Time), rec.Name, rec.Result, rec.Reason, rec.Count,
 			rec.Subject, rec.AddressKey, notNull(rec.Personal))
 		if err == nil && !added {
@@ -199,7 +199,7 @@ func (s *Store) Follow(ctx context.Context, after int64, limit int) ([]jwtauth.A
 
 // AuditMarks implements [jwtauth.AuditChain].
 func (s *Store) AuditMarks(ctx context.Context) (anchor, head jwtauth.AuditMark, err error) {
-	err = s.read(ctx, func(r run) error {
+	err = s.read(ctx, func(ctx context.Context, r run) error {
 		_, err := r.row(ctx, &auditMarks, []any{&anchor.Sequence, &anchor.Hash, &anchor.Proof, &head.Sequence, &head.Hash, &head.Proof})
 		return err
 	})
@@ -214,7 +214,7 @@ func (s *Store) Unsealed(ctx context.Context, limit int) ([]jwtauth.AuditRecord,
 // Seal implements [jwtauth.AuditChain]. Whoever moves the head holds it until all
 // records have their places.
 func (s *Store) Seal(ctx context.Context, from jwtauth.AuditMark, seals []jwtauth.AuditSeal, head jwtauth.AuditMark) error {
-	return s.atomically(ctx, func(r run) error {
+	return s.atomically(ctx, func(ctx context.Context, r run) error {
 		n, err := r.changed(ctx, &moveHead, head.Sequence, notNull(head.Hash), notNull(head.Proof), from.Sequence)
 		if err == nil && n != 1 {
 			err = jwtauth.ErrConflict
@@ -249,7 +249,7 @@ func (r run) seal(ctx context.Context, seals []jwtauth.AuditSeal) error {
 
 // PurgeAudit implements [jwtauth.AuditChain].
 func (s *Store) PurgeAudit(ctx context.Context, anchor jwtauth.AuditMark) error {
-	return s.atomically(ctx, func(r run) error {
+	return s.atomically(ctx, func(ctx context.Context, r run) error {
 		n, err := r.changed(ctx, &moveAnchor, anchor.Sequence, notNull(anchor.Hash), notNull(anchor.Proof), anchor.Sequence, anchor.Sequence)
 		if err == nil && n != 1 {
 			err = jwtauth.ErrConflict
@@ -267,7 +267,7 @@ func (s *Store) AuditKey(ctx context.Context, userID string, candidate jwtauth.A
 	k, found, err := s.auditKey(ctx, userID)
 	if err == nil && !found && candidate.Subject != "" {
 		var added bool
-		err = s.write(ctx, func(r run) (err error) {
+		err = s.write(ctx, func(ctx context.Context, r run) (err error) {
 			added, err = r.inserted(ctx, &addAuditKey, name(userID), candidate.Subject, candidate.Key)
 			return err
 		})
@@ -286,7 +286,7 @@ func (s *Store) AuditKey(ctx context.Context, userID string, candidate jwtauth.A
 
 // auditKey reads a key. One that was destroyed is found, and empty.
 func (s *Store) auditKey(ctx context.Context, userID string) (k jwtauth.AuditKey, found bool, err error) {
-	err = s.read(ctx, func(r run) (err error) {
+	err = s.read(ctx, func(ctx context.Context, r run) (err error) {
 		var subject sql.NullString
 		found, err = r.row(ctx, &auditKey, []any{&subject, &k.Key}, name(userID))
 		k.Subject = subject.String
@@ -297,7 +297,7 @@ func (s *Store) auditKey(ctx context.Context, userID string) (k jwtauth.AuditKey
 
 // EraseAuditKey implements [jwtauth.AuditKeys].
 func (s *Store) EraseAuditKey(ctx context.Context, userID string) error {
-	return s.atomically(ctx, func(r run) error {
+	return s.atomically(ctx, func(ctx context.Context, r run) error {
 		for _, q := range []*statement{&holdAuditKey, &eraseAddresses, &eraseAuditKey} {
 			if _, err := r.exec(ctx, q, name(userID)); err != nil {
 				return err

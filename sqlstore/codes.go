@@ -59,7 +59,7 @@ func digest(hash []byte) []byte {
 
 // PutCode implements [jwtauth.CodeStore].
 func (s *Store) PutCode(ctx context.Context, c jwtauth.OneTimeCode) error {
-	return s.write(ctx, func(r run) error {
+	return s.write(ctx, func(ctx context.Context, r run) error {
 		_, err := r.exec(ctx, &putCode, name(c.Key), digest(c.Hash), c.Version, c.Attempts, micros(c.Expires))
 		return err
 	})
@@ -69,7 +69,7 @@ func (s *Store) PutCode(ctx context.Context, c jwtauth.OneTimeCode) error {
 // update; a code that is used up stays, without its digest, until it is purged.
 func (s *Store) ConsumeCode(ctx context.Context, key string, hash []byte, now time.Time) (jwtauth.OneTimeCode, error) {
 	c := jwtauth.OneTimeCode{Key: key, Hash: slices.Clone(hash)}
-	err := s.write(ctx, func(r run) error {
+	err := s.write(ctx, func(ctx context.Context, r run) error {
 		right, expires, err := r.tryCode(ctx, &c, now)
 		switch {
 		case err != nil:
@@ -113,7 +113,7 @@ func (s *Store) ClaimOnce(ctx context.Context, key string, now, until time.Time)
 	if !until.After(now) {
 		return false, ctx.Err()
 	}
-	err = s.write(ctx, func(r run) (err error) {
+	err = s.write(ctx, func(ctx context.Context, r run) (err error) {
 		first, err = r.inserted(ctx, &claim, name(key), micros(until), micros(now))
 		return err
 	})

@@ -49,7 +49,7 @@ func (s *Store) Hit(ctx context.Context, key string, limit int, window time.Dura
 		return s.refused(ctx, h)
 	}
 	var c jwtauth.Count
-	err := s.write(ctx, func(r run) (err error) {
+	err := s.write(ctx, func(ctx context.Context, r run) (err error) {
 		if r.flavour == MySQL {
 			c, err = r.hitFlagged(ctx, h)
 		} else {
@@ -105,7 +105,7 @@ func (r run) count(ctx context.Context, h hitting) (jwtauth.Count, error) {
 
 // refused says how full the window is that let nobody in.
 func (s *Store) refused(ctx context.Context, h hitting) (c jwtauth.Count, err error) {
-	err = s.read(ctx, func(r run) (err error) {
+	err = s.read(ctx, func(ctx context.Context, r run) (err error) {
 		c, err = r.count(ctx, h)
 		return err
 	})
@@ -114,7 +114,7 @@ func (s *Store) refused(ctx context.Context, h hitting) (c jwtauth.Count, err er
 
 // Refund implements [jwtauth.CounterStore].
 func (s *Store) Refund(ctx context.Context, key string, now time.Time) error {
-	return s.write(ctx, func(r run) error {
+	return s.write(ctx, func(ctx context.Context, r run) error {
 		_, err := r.exec(ctx, &refund, name(key), micros(now))
 		return err
 	})
@@ -122,7 +122,7 @@ func (s *Store) Refund(ctx context.Context, key string, now time.Time) error {
 
 // Reset implements [jwtauth.CounterStore].
 func (s *Store) Reset(ctx context.Context, key string) error {
-	return s.write(ctx, func(r run) error {
+	return s.write(ctx, func(ctx context.Context, r run) error {
 		_, err := r.exec(ctx, &resetCounter, name(key))
 		return err
 	})

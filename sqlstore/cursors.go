@@ -73,7 +73,7 @@ func (s *Store) HoldCursor(ctx context.Context, cursor, holder string, start int
 		return jwtauth.Cursor{}, err
 	}
 	var held []jwtauth.Cursor
-	err := s.write(ctx, func(r run) (err error) {
+	err := s.write(ctx, func(ctx context.Context, r run) (err error) {
 		args := []any{cursor, start, micros(now), holder, micros(until), micros(now)}
 		if r.flavour != MySQL {
 			held, err = r.cursors(ctx, &holdCursor, args...)
@@ -96,7 +96,7 @@ func (s *Store) HoldCursor(ctx context.Context, cursor, holder string, start int
 
 // MoveCursor implements [jwtauth.CursorStore].
 func (s *Store) MoveCursor(ctx context.Context, cursor, holder string, to int64, now time.Time) error {
-	return s.write(ctx, func(r run) error {
+	return s.write(ctx, func(ctx context.Context, r run) error {
 		n, err := r.changed(ctx, &moveCursor, to, micros(now), name(cursor), name(holder), micros(now))
 		if err != nil || n == 1 {
 			return err
@@ -114,7 +114,7 @@ func (s *Store) MoveCursor(ctx context.Context, cursor, holder string, to int64,
 
 // ReleaseCursor implements [jwtauth.CursorStore].
 func (s *Store) ReleaseCursor(ctx context.Context, cursor, holder string) error {
-	return s.write(ctx, func(r run) error {
+	return s.write(ctx, func(ctx context.Context, r run) error {
 		_, err := r.exec(ctx, &releaseCursor, micros(time.Time{}), name(cursor), name(holder))
 		return err
 	})
@@ -122,7 +122,7 @@ func (s *Store) ReleaseCursor(ctx context.Context, cursor, holder string) error 
 
 // Cursors implements [jwtauth.CursorStore].
 func (s *Store) Cursors(ctx context.Context) (list []jwtauth.Cursor, err error) {
-	err = s.read(ctx, func(r run) (err error) {
+	err = s.read(ctx, func(ctx context.Context, r run) (err error) {
 		list, err = r.cursors(ctx, &listCursors)
 		return err
 	})
@@ -134,7 +134,7 @@ func (s *Store) PutDeadLetter(ctx context.Context, d jwtauth.DeadLetter) error {
 	if err := verbatim(d.Cursor, d.EventID); err != nil {
 		return err
 	}
-	return s.write(ctx, func(r run) error {
+	return s.write(ctx, func(ctx context.Context, r run) error {
 		_, err := r.exec(ctx, &putLetter, d.Cursor, d.Sequence, d.EventID, d.Reason, micros(d.Time))
 		return err
 	})
@@ -142,7 +142,7 @@ func (s *Store) PutDeadLetter(ctx context.Context, d jwtauth.DeadLetter) error {
 
 // DeadLetters implements [jwtauth.CursorStore].
 func (s *Store) DeadLetters(ctx context.Context, cursor string, after int64, limit int) (list []jwtauth.DeadLetter, err error) {
-	err = s.read(ctx, func(r run) error {
+	err = s.read(ctx, func(ctx context.Context, r run) error {
 		return r.rows(ctx, &listLetters, func(rows *sql.Rows) error {
 			var d jwtauth.DeadLetter
 			var at int64
@@ -157,7 +157,7 @@ func (s *Store) DeadLetters(ctx context.Context, cursor string, after int64, lim
 
 // DropDeadLetter implements [jwtauth.CursorStore].
 func (s *Store) DropDeadLetter(ctx context.Context, cursor string, sequence int64) error {
-	return s.write(ctx, func(r run) error {
+	return s.write(ctx, func(ctx context.Context, r run) error {
 		n, err := r.changed(ctx, &dropLetter, name(cursor), sequence)
 		if err == nil && n == 0 {
 			err = jwtauth.ErrNotFound

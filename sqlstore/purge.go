@@ -45,7 +45,7 @@ func (s *Store) Purge(ctx context.Context, now time.Time, batch int) (int, error
 	}
 	total := 0
 	for _, q := range purgeStatements {
-		err := s.write(ctx, func(r run) error {
+		err := s.write(ctx, func(ctx context.Context, r run) error {
 			n, err := r.changed(ctx, q, micros(now.Add(-purgeMargin)), batch)
 			total += int(n)
 			return err

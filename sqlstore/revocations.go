@@ -65,7 +65,7 @@ func (s *Store) Revoke(ctx context.Context, r jwtauth.Revocation) error {
 	if len(args) == 0 {
 		return errors.New("sqlstore: revocation names nothing")
 	}
-	return s.write(ctx, func(run run) error {
+	return s.write(ctx, func(ctx context.Context, run run) error {
 		_, err := run.exec(ctx, &addMarks[len(args)/5-1], args...)
 		return err
 	})
@@ -75,7 +75,7 @@ func (s *Store) Revoke(ctx context.Context, r jwtauth.Revocation) error {
 // counts, whether or not it has expired: then so have the tokens that it concerns.
 func (s *Store) Revoked(ctx context.Context, ref jwtauth.TokenRef) (bool, error) {
 	revoked := true
-	err := s.read(ctx, func(r run) error {
+	err := s.read(ctx, func(ctx context.Context, r run) error {
 		_, err := r.row(ctx, &anyMark, []any{&revoked}, name(ref.TokenID),
 			name(ref.SessionID), ref.Generation, micros(ref.Now), name(ref.UserID), ref.Version)
 		return err

@@ -92,10 +92,10 @@ func (s *Store) CreateSession(ctx context.Context, x jwtauth.Session, limit jwta
 		return nil, err
 	}
 	if limit.Max <= 0 {
-		return nil, s.write(ctx, func(r run) error { return r.addSession(ctx, x) })
+		return nil, s.write(ctx, func(ctx context.Context, r run) error { return r.addSession(ctx, x) })
 	}
 	var evicted []jwtauth.Session
-	err := s.atomically(ctx, func(r run) (err error) {
+	err := s.atomically(ctx, func(ctx context.Context, r run) (err error) {
 		if _, err := r.exec(ctx, &takeTurn, x.UserID); err != nil {
 			return err
 		}
@@ -145,7 +145,7 @@ func (r run) makeRoom(ctx context.Context, x jwtauth.Session, limit jwtauth.Sess
 
 // Session implements [jwtauth.SessionStore].
 func (s *Store) Session(ctx context.Context, id string) (x jwtauth.Session, err error) {
-	err = s.read(ctx, func(r run) (err error) {
+	err = s.read(ctx, func(ctx context.Context, r run) (err error) {
 		x, err = r.session(ctx, id)
 		return err
 	})
@@ -165,7 +165,7 @@ func (r run) session(ctx context.Context, id string) (jwtauth.Session, error) {
 
 // AdvanceSession implements [jwtauth.SessionStore].
 func (s *Store) AdvanceSession(ctx context.Context, adv jwtauth.SessionAdvance) (x jwtauth.Session, moved bool, err error) {
-	err = s.write(ctx, func(r run) (err error) {
+	err = s.write(ctx, func(ctx context.Context, r run) (err error) {
 		x, moved, err = r.advance(ctx, adv)
 		return err
 	})
@@ -213,7 +213,7 @@ func (r run) advanceThenRead(ctx context.Context, adv jwtauth.SessionAdvance, ar
 
 // EndSession implements [jwtauth.SessionStore].
 func (s *Store) EndSession(ctx context.Context, id string) error {
-	return s.write(ctx, func(r run) error {
+	return s.write(ctx, func(ctx context.Context, r run) error {
 		n, err := r.changed(ctx, &endSession, name(id))
 		if err == nil && n == 0 {
 			err = jwtauth.ErrNotFound
@@ -224,7 +224,7 @@ func (s *Store) EndSession(ctx context.Context, id string) error {
 
 // EndSessions implements [jwtauth.SessionStore].
 func (s *Store) EndSessions(ctx context.Context, userID, except string) (ended []string, err error) {
-	end := func(r run) (err error) {
+	end := func(ctx context.Context, r run) (err error) {
 		ended, err = r.endSessions(ctx, name(userID), name(except))
 		return err
 	}
@@ -261,7 +261,7 @@ func (r run) endSessions(ctx context.Context, userID, except string) (ended []st
 
 // Sessions implements [jwtauth.SessionStore].
 func (s *Store) Sessions(ctx context.Context, userID string, now time.Time) (list []jwtauth.Session, err error) {
-	err = s.read(ctx, func(r run) (err error) {
+	err = s.read(ctx, func(ctx context.Context, r run) (err error) {
 		list, err = r.sessions(ctx, &listSessions, name(userID), micros(now))
 		return err
 	})

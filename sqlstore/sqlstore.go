@@ -44,7 +44,9 @@
 // with strict sql_mode, which is their default.
 //
 // Set limits on the pool: SetMaxOpenConns below what the server allows, divided
-// by the number of nodes.
+// by the number of nodes. A verb that takes longer than ten seconds, or waits that
+// long for a connection, ends with an error whatever its context says: a server
+// that does not answer must not collect requests.
 package sqlstore
 
 import (
@@ -343,29 +345,38 @@ func (r run) row(ctx context.Context, q *statement, dest []any, args ...any) (fo
 // database undid because it was in the way of another.
 const maxTries = 20
 
+// maxWait is how long a verb may take.
+const maxWait = 10 * time.Second
+
 // read makes statements that change nothing.
-func (s *Store) read(ctx context.Context, f func(r run) error) error {
+func (s *Store) read(ctx context.Context, f func(ctx context.Context, r run) error) error {
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
 	all, err := s.ready(ctx)
 	if err != nil {
 		return err
 	}
-	return orFault(f(run{flavour: s.flavour, prepared: all, db: s.db}))
+	return orFault(f(ctx, run{flavour: s.flavour, prepared: all, db: s.db}))
 }
 
 // write makes a statement that changes something, by itself; what follows it in
 // f must only read.
-func (s *Store) write(ctx context.Context, f func(r run) error) error {
+func (s *Store) write(ctx context.Context, f func(ctx context.Context, r run) error) error {
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
 	all, err := s.ready(ctx)
 	if err != nil {
 		return err
 	}
-	return s.retried(ctx, func() error { return f(run{flavour: s.flavour, prepared: all, db: s.db}) })
+	return s.retried(ctx, func() error { return f(ctx, run{flavour: s.flavour, prepared: all, db: s.db}) })
 }
 
 // atomically makes several statements in a transaction. The first of them must
 // write: that is what makes SQLite take its lock at once, and it is the row that
 // others wait for elsewhere. An error from f, a sentinel too, undoes everything.
-func (s *Store) atomically(ctx context.Context, f func(r run) error) error {
+func (s *Store) atomically(ctx context.Context, f func(ctx context.Context, r run) error) error {
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
 	all, err := s.ready(ctx)
 	if err != nil {
 		return err
@@ -376,7 +387,7 @@ func (s *Store) atomically(ctx context.Context, f func(r run) error) error {
 			return err
 		}
 		defer tx.Rollback() // does nothing once it is committed
-		if err := f(run{flavour: s.flavour, prepared: all, db: s.db, tx: tx}); err != nil {
+		if err := f(ctx, run{flavour: s.flavour, prepared: all, db: s.db, tx: tx}); err != nil {
 			return err
 		}
 		return tx.Commit()

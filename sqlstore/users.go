@@ -147,7 +147,7 @@ func (s *Store) CreateUser(ctx context.Context, u jwtauth.User) (jwtauth.User, e
 	u = u.Clone()
 	chosen := u.ID
 	u.Version, u.CredentialVersion = 1, 1
-	err = s.atomically(ctx, func(r run) (err error) {
+	err = s.atomically(ctx, func(ctx context.Context, r run) (err error) {
 		var place int64
 		if place, u.ID, err = r.addUser(ctx, chosen, row, micros(u.Created)); err != nil {
 			return err
@@ -246,7 +246,7 @@ func (s *Store) oneUser(ctx context.Context, q *statement, by string) (jwtauth.U
 }
 
 func (s *Store) users(ctx context.Context, q *statement, args ...any) (page []jwtauth.User, err error) {
-	err = s.read(ctx, func(r run) error {
+	err = s.read(ctx, func(ctx context.Context, r run) error {
 		return r.rows(ctx, q, func(rows *sql.Rows) error {
 			u, err := scanUser(rows)
 			page = append(page, u)
@@ -267,12 +267,12 @@ func (s *Store) UpdateUser(ctx context.Context, u jwtauth.User) (jwtauth.User, e
 	content := append([]any{u.CredentialVersion}, row.content...)
 	args := slices.Concat(content, []any{name(u.ID), u.Version}, row.keys, []any{micros(u.Created)})
 	var n int64
-	err = s.write(ctx, func(r run) (err error) {
+	err = s.write(ctx, func(ctx context.Context, r run) (err error) {
 		n, err = r.changed(ctx, &updateUser, args...)
 		return err
 	})
 	if err == nil && n == 0 {
-		err = s.atomically(ctx, func(r run) error { return r.updateKeys(ctx, &u, append(content, row.keys...)) })
+		err = s.atomically(ctx, func(ctx context.Context, r run) error { return r.updateKeys(ctx, &u, append(content, row.keys...)) })
 	}
 	if err != nil {
 		return jwtauth.User{}, err
@@ -329,7 +329,7 @@ func (r run) replaceKeys(ctx context.Context, u jwtauth.User, place int64) error
 // DeleteUser implements [jwtauth.UserStore]. The row stays, empty, so that the id
 // does not come back.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
-	return s.atomically(ctx, func(r run) error {
+	return s.atomically(ctx, func(ctx context.Context, r run) error {
 		n, err := r.changed(ctx, &eraseUser, name(id))
 		if err != nil {
 			return err
@@ -358,7 +358,7 @@ func (s *Store) ListUsers(ctx context.Context, q jwtauth.UserQuery) ([]jwtauth.U
 	var after int64
 	if q.After != "" {
 		var found bool
-		err := s.read(ctx, func(r run) (err error) {
+		err := s.read(ctx, func(ctx context.Context, r run) (err error) {
 			found, err = r.row(ctx, &usedPlace, []any{&after}, name(q.After))
 			return err
 		})

@@ -94,7 +94,7 @@ func TestManyNodesMigrateAtOnce(t *testing.T) {
 func TestMigrationThatWasCutOffGoesOn(t *testing.T) {
 	onEach(t, func(t *testing.T, empty func(t testing.TB) integration.Database) {
 		d := empty(t)
-		for after := time.Duration(0); ; after += 3 * time.Millisecond {
+		for after := time.Millisecond; ; after += after / 3 {
 			ctx, cancel := context.WithTimeout(t.Context(), after)
 			err := opened(t, d).Migrate(ctx)
 			cancel()

@@ -19,8 +19,10 @@ import (
 type Lab struct {
 	Nodes    []*Node
 	Database integration.Database
-	// Postgres, if set, is killed as well.
+	// Postgres, if set, is killed as well, and the network to it, if set, fails
+	// now and then.
 	Postgres *Postgres
+	Network  *Proxy
 	// Keys and Mails are the directories of the nodes.
 	Keys, Mails string
 	Clients     int
@@ -47,15 +49,15 @@ const (
 // Result is what a run showed.
 type Result struct {
 	Requests, Unanswered, Accounts, Records int
-	ServerKills, DatabaseKills              int
+	ServerKills, DatabaseKills, Cuts        int
 	// Done counts the acknowledged requests of each operation.
 	Done       map[string]int
 	Violations []Violation
 }
 
 func (r Result) String() string {
-	return fmt.Sprintf("%d kills of servers, %d of the database; %d requests, %d without an answer; done %v; %d accounts, %d records; %d violations",
-		r.ServerKills, r.DatabaseKills, r.Requests, r.Unanswered, r.Done, r.Accounts, r.Records, len(r.Violations))
+	return fmt.Sprintf("%d kills of servers, %d of the database, %d failures of the network; %d requests, %d without an answer; done %v; %d accounts, %d records; %d violations",
+		r.ServerKills, r.DatabaseKills, r.Cuts, r.Requests, r.Unanswered, r.Done, r.Accounts, r.Records, len(r.Violations))
 }
 
 // Run starts the nodes, kills and starts them again while clients work, and
@@ -88,24 +90,29 @@ func (l *Lab) Run(ctx context.Context) (result Result, err error) {
 	return result, l.check(ctx, h.Entries(), clients, &result)
 }
 
-// kill kills until it is enough. One node at a time is down; of ten kills one
-// is that of the database, if that is ours.
+// kill does harm until it is enough. One node at a time is down. Of ten times one
+// concerns the database and three the network to it, if those are ours.
 func (l *Lab) kill(ctx context.Context, result *Result) error {
 	random := rand.New(rand.NewPCG(l.Seed, 1<<32))
 	for result.ServerKills < l.Kills {
 		if !pause(ctx, time.Duration(50+random.IntN(400))*time.Millisecond) {
 			return nil
 		}
-		if l.Postgres != nil && random.IntN(10) == 0 {
+		dice := random.IntN(10)
+		var err error
+		switch {
+		case dice == 0 && l.Postgres != nil:
 			result.DatabaseKills++
-			if err := errors.Join(l.Postgres.Kill(), l.Postgres.Start(context.WithoutCancel(ctx))); err != nil {
-				return err
-			}
-			continue
+			err = errors.Join(l.Postgres.Kill(), l.Postgres.Start(context.WithoutCancel(ctx)))
+		case dice <= 3 && l.Network != nil:
+			result.Cuts++
+			l.disturb(ctx, dice)
+		default:
+			result.ServerKills++
+			n := l.Nodes[random.IntN(len(l.Nodes))]
+			err = errors.Join(n.Kill(), n.Start(context.WithoutCancel(ctx)))
 		}
-		n := l.Nodes[random.IntN(len(l.Nodes))]
-		result.ServerKills++
-		if err := errors.Join(n.Kill(), n.Start(context.WithoutCancel(ctx))); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -114,6 +121,24 @@ func (l *Lab) kill(ctx context.Context, result *Result) error {
 	}
 	pause(ctx, time.Second) // some work in peace
 	return nil
+}
+
+// disturb cuts the connections to the database, delays what they carry, or lets
+// them hang.
+func (l *Lab) disturb(ctx context.Context, how int) {
+	switch how {
+	case 1:
+		l.Network.Cut()
+	case 2:
+		l.Network.Delay(20 * time.Millisecond)
+		pause(ctx, 500*time.Millisecond)
+		l.Network.Delay(0)
+	default:
+		l.Network.Freeze()
+		pause(ctx, 500*time.Millisecond)
+		l.Network.Cut() // what was on its way is lost
+		l.Network.Thaw()
+	}
 }
 
 func (l *Lab) check(ctx context.Context, entries []Entry, clients Clients, result *Result) error {

@@ -85,7 +85,8 @@ func TestKillsOnSQLite(t *testing.T) {
 	wantNone(t, newLab(t, exampleServer(t), integration.SQLiteFile(file), "sqlite:"+file))
 }
 
-// TestKillsOnPostgres kills the server of the database too.
+// TestKillsOnPostgres kills the server of the database too, and cuts the network
+// between.
 func TestKillsOnPostgres(t *testing.T) {
 	p, err := fault.NewPostgres(t.Context(), filepath.Join(publicDir(t), "data"), io.Discard)
 	if errors.Is(err, exec.ErrNotFound) {
@@ -99,8 +100,14 @@ func TestKillsOnPostgres(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	l := newLab(t, exampleServer(t), integration.Database{Flavour: sqlstore.Postgres, Driver: "pgx", DSN: p.DSN()}, p.DSN())
-	l.Postgres = p
+	network, err := fault.NewProxy(p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { network.Close() })
+	l := newLab(t, exampleServer(t), integration.Database{Flavour: sqlstore.Postgres, Driver: "pgx", DSN: fault.PostgresDSN(p.Addr())},
+		fault.PostgresDSN(network.Addr()))
+	l.Postgres, l.Network = p, network
 	wantNone(t, l)
 }
 

@@ -103,7 +103,7 @@ func (p *Postgres) Start(ctx context.Context) error {
 func (p *Postgres) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	db, err := sql.Open("pgx", p.DSN())
+	db, err := sql.Open("pgx", PostgresDSN(p.Addr()))
 	if err != nil {
 		return err
 	}
@@ -116,9 +116,12 @@ func (p *Postgres) ready(ctx context.Context) error {
 	return nil
 }
 
-// DSN is where it is.
-func (p *Postgres) DSN() string {
-	return "postgres://postgres@127.0.0.1:" + p.port + "/postgres?sslmode=disable"
+// Addr is where it listens.
+func (p *Postgres) Addr() string { return net.JoinHostPort("127.0.0.1", p.port) }
+
+// PostgresDSN is a server of ours at an address.
+func PostgresDSN(addr string) string {
+	return "postgres://postgres@" + addr + "/postgres?sslmode=disable"
 }
 
 // Kill ends the server and every process of it with SIGKILL.
