@@ -53,6 +53,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -382,16 +383,39 @@ func (s *Store) atomically(ctx context.Context, f func(ctx context.Context, r ru
 		return err
 	}
 	return s.retried(ctx, func() error {
-		tx, err := s.db.BeginTx(ctx, nil)
+		conn, err := s.db.Conn(ctx)
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback() // does nothing once it is committed
-		if err := f(ctx, run{flavour: s.flavour, prepared: all, db: s.db, tx: tx}); err != nil {
-			return err
-		}
-		return tx.Commit()
+		defer conn.Close()
+		return inTx(ctx, conn, func(tx *sql.Tx) error {
+			return f(ctx, run{flavour: s.flavour, prepared: all, db: s.db, tx: tx})
+		})
 	})
+}
+
+// inTx calls f in a transaction. A connection on which that did not end for
+// certain, one way or the other, is closed: the next user would be in it.
+func inTx(ctx context.Context, conn *sql.Conn, f func(tx *sql.Tx) error) error {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		if end := tx.Rollback(); end != nil {
+			discard(conn)
+		}
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		discard(conn)
+		return err
+	}
+	return nil
+}
+
+func discard(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // which is what closes it
 }
 
 func (s *Store) retried(ctx context.Context, f func() error) error {

@@ -102,8 +102,7 @@ func (n *Node) end(signal syscall.Signal) error {
 	if err := n.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	err := <-n.exited
-	n.exited <- err
+	n.exited <- <-n.exited
 	return nil
 }
 

@@ -2,6 +2,7 @@ package fault_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"flag"
 	"fmt"
@@ -192,15 +193,7 @@ func serveBuggy(bug string, args []string) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	d := integration.SQLiteFile(strings.TrimPrefix(*db, "sqlite:"))
-	pool, err := d.Connect()
-	if err != nil {
-		return err
-	}
-	store, err := sqlstore.Open(pool, d.Flavour)
-	if err == nil {
-		err = store.Migrate(context.Background())
-	}
+	store, err := openBuggy(strings.TrimPrefix(*db, "sqlite:"), bug == flaky)
 	if err != nil {
 		return err
 	}
@@ -233,7 +226,49 @@ func serveBuggy(bug string, args []string) error {
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
-	return auth.Close(context.Background())
+	if err := auth.Close(context.Background()); err != nil && bug != flaky {
+		return err
+	}
+	return nil
+}
+
+// flaky is no bug: a database that often says that something failed, be it done or
+// not. What it said is not acknowledged, so no promise is broken.
+const flaky = "database that fails"
+
+func openBuggy(file string, fails bool) (*sqlstore.Store, error) {
+	d := integration.SQLiteFile(file)
+	pool, err := d.Connect()
+	if err != nil {
+		return nil, err
+	}
+	store, err := sqlstore.Open(pool, d.Flavour)
+	if err == nil {
+		err = store.Migrate(context.Background())
+	}
+	if err != nil || !fails {
+		return store, err
+	}
+	c, err := d.Connector()
+	if err != nil {
+		return nil, err
+	}
+	return sqlstore.Open(sql.OpenDB(integration.Wrap(c, fail)), d.Flavour)
+}
+
+// fail fails one time in a hundred, half of them when it was done.
+func fail(_ string, run func() error) error {
+	dice := rand.IntN(200)
+	if dice == 0 { // a COMMIT or ROLLBACK as well: then the transaction is still open
+		return errors.New("planted fault, before")
+	}
+	if err := run(); err != nil {
+		return err
+	}
+	if dice == 1 {
+		return errors.New("planted fault, after")
+	}
+	return nil
 }
 
 // mailDir writes mails as the example server does.
@@ -298,3 +333,5 @@ func TestPlantedBugsAreFound(t *testing.T) {
 }
 
 func TestServerWithoutABugPasses(t *testing.T) { wantNone(t, buggyLab(t, "none")) }
+
+func TestDatabaseThatFailsBreaksNoPromise(t *testing.T) { wantNone(t, buggyLab(t, flaky)) }

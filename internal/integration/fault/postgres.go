@@ -82,6 +82,7 @@ func (p *Postgres) command(name string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.Command(path, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, p.log, p.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.owner}
+	cmd.WaitDelay = 5 * time.Second // for a process that keeps the log open
 	return cmd, nil
 }
 
@@ -124,8 +125,12 @@ func PostgresDSN(addr string) string {
 	return "postgres://postgres@" + addr + "/postgres?sslmode=disable"
 }
 
-// Kill ends the server and every process of it with SIGKILL.
+// Kill ends the server and every process of it with SIGKILL. It is stopped first,
+// or it could start one more that is overlooked, and lives on.
 func (p *Postgres) Kill() error {
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
 	children := childrenOf(p.cmd.Process.Pid)
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -133,8 +138,7 @@ func (p *Postgres) Kill() error {
 	for _, pid := range children {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended with its parent
 	}
-	err := <-p.exited
-	p.exited <- err
+	p.exited <- <-p.exited
 	return nil
 }
 
