@@ -85,22 +85,23 @@ func load(t *testing.T, db *sql.DB, from, to int, hash string) {
 	}
 }
 
-// measure returns the median of each operation, for accounts spread over all.
+// measure returns the time of each operation that a tenth of its runs stay below,
+// for accounts spread over all: what else the machine does shows least there.
 func measure(t *testing.T, store jwtauth.Store, first, users int) map[string]time.Duration {
 	t.Helper()
 	ctx := caller(t.Context())
-	median := make(map[string]time.Duration)
+	quick := make(map[string]time.Duration)
 	for _, op := range operations() {
 		a := newAuth(t, store, op.change)
-		const runs = 150
+		const runs = 100
 		took := make([]time.Duration, runs)
 		for i := range took {
 			took[i] = one(t, ctx, a, op, fmt.Sprintf("user%d", first+i*users/runs))
 		}
 		slices.Sort(took)
-		median[op.name] = took[runs/2].Round(time.Microsecond)
+		quick[op.name] = took[runs/10].Round(time.Microsecond)
 	}
-	return median
+	return quick
 }
 
 func one(t *testing.T, ctx context.Context, a *jwtauth.Auth, op operation, login string) time.Duration {

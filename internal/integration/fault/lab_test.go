@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	kills   = flag.Int("fault.kills", 12, "how often a server is killed in a run")
+	kills   = flag.Int("fault.kills", 5, "how often a server is killed in a run")
 	seed    = flag.Uint64("fault.seed", 1, "what decides about everything that is left to chance")
 	most    = flag.Duration("fault.most", 20*time.Minute, "when a run ends in any case")
 	clients = flag.Int("fault.clients", 6, "how many clients there are")

@@ -304,7 +304,7 @@ func buggyLab(t *testing.T, bug string) *fault.Lab {
 	}
 	file := filepath.Join(t.TempDir(), "auth.db")
 	l := newLab(t, program, integration.SQLiteFile(file), "sqlite:"+file, bugEnv+"="+bug)
-	l.Kills, l.Most = 0, 4*time.Second
+	l.Kills, l.Most = 0, 3*time.Second
 	return l
 }
 
@@ -314,7 +314,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := buggyLab(t, name)
 			if bug.kills {
-				l.Kills, l.Most, l.Life = 10, time.Minute, 3
+				l.Kills, l.Most, l.Life = 8, time.Minute, 3
 			}
 			result, err := l.Run(t.Context())
 			if err != nil {
