@@ -85,3 +85,17 @@ func (h *History) Entries() []Entry {
 	defer h.mu.Unlock()
 	return append([]Entry(nil), h.entries...)
 }
+
+// complete reports whether every operation has succeeded at least once.
+func (h *History) complete() bool {
+	done := make(map[string]bool)
+	for _, e := range h.Entries() {
+		done[e.Op] = done[e.Op] || e.acknowledged()
+	}
+	for _, op := range Operations {
+		if !done[op] {
+			return false
+		}
+	}
+	return true
+}

@@ -29,10 +29,13 @@ type Lab struct {
 	Seed        uint64
 	// Life is after how many actions a client registers anew.
 	Life int
-	// Kills is after how many the run ends, Most at which time in any case.
-	// Without Kills nobody is killed.
-	Kills int
-	Most  time.Duration
+	// Kills and Least are what a run has to have before it ends; every
+	// operation has to have succeeded as well. At Most it ends in any case.
+	Kills       int
+	Least, Most time.Duration
+	// AtRest, if set, is called when the clients are gone and the nodes still
+	// there.
+	AtRest func(ctx context.Context) error
 }
 
 const (
@@ -81,18 +84,21 @@ func (l *Lab) Run(ctx context.Context) (result Result, err error) {
 		defer close(done)
 		clients.Run(working, l.Clients)
 	}()
-	err = l.kill(working, &result)
+	err = l.harm(working, h, &result)
 	stop()
 	<-done
+	if err == nil && l.AtRest != nil {
+		err = l.AtRest(ctx)
+	}
 	if err != nil {
 		return result, err
 	}
 	return result, l.check(ctx, h.Entries(), clients, &result)
 }
 
-// kill does harm until it is enough. One node at a time is down. Of ten times one
+// harm goes on until it is enough. One node at a time is down. Of ten times one
 // concerns the database and three the network to it, if those are ours.
-func (l *Lab) kill(ctx context.Context, result *Result) error {
+func (l *Lab) harm(ctx context.Context, h *History, result *Result) error {
 	random := rand.New(rand.NewPCG(l.Seed, 1<<32))
 	for result.ServerKills < l.Kills {
 		if !pause(ctx, time.Duration(50+random.IntN(400))*time.Millisecond) {
@@ -116,8 +122,10 @@ func (l *Lab) kill(ctx context.Context, result *Result) error {
 			return err
 		}
 	}
-	if l.Kills == 0 {
-		<-ctx.Done()
+	for h.now() < l.Least || !h.complete() {
+		if !pause(ctx, 100*time.Millisecond) {
+			return nil
+		}
 	}
 	pause(ctx, time.Second) // some work in peace
 	return nil

@@ -4,11 +4,14 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/go-jwtauth/jwtauth/internal/integration"
 	"github.com/go-jwtauth/jwtauth/internal/integration/fault"
@@ -83,6 +86,17 @@ func wantNone(t *testing.T, l *fault.Lab) {
 func TestKillsOnSQLite(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "auth.db")
 	wantNone(t, newLab(t, exampleServer(t), integration.SQLiteFile(file), "sqlite:"+file))
+}
+
+// TestKillsOnMariaDB leaves the server of the database alone: it is not ours.
+func TestKillsOnMariaDB(t *testing.T) {
+	d := integration.MySQL(t)
+	cfg, err := mysql.ParseDSN(d.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := url.URL{Scheme: "mysql", User: url.UserPassword(cfg.User, cfg.Passwd), Host: cfg.Addr, Path: "/" + cfg.DBName}
+	wantNone(t, newLab(t, exampleServer(t), d, u.String()))
 }
 
 // TestKillsOnPostgres kills the server of the database too, and cuts the network
