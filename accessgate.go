@@ -18,6 +18,15 @@ type Gate struct {
 	endpoints []string
 }
 
+// String names the endpoints and hides the codes.
+func (g *Gate) String() string { return fmt.Sprintf("jwtauth.Gate%v", g.endpoints) }
+
+// GoString is String, for %#v.
+func (g *Gate) GoString() string { return g.String() }
+
+// MarshalText is String, for encoding/json, log/slog and others.
+func (g *Gate) MarshalText() ([]byte, error) { return hidden(g) }
+
 // Limit names a limit of [LimitConfig] as it is counted. A caller has one bucket
 // for each, whichever API a request comes through, so that a second API is no
 // second set of tries. [Hooks] are told of it under this name.
@@ -107,6 +116,9 @@ func (ad Admission) String() string { return "jwtauth.Admission(" + ad.Endpoint 
 
 // GoString hides the secrets.
 func (ad Admission) GoString() string { return ad.String() }
+
+// MarshalText is String, for encoding/json, log/slog and others.
+func (ad Admission) MarshalText() ([]byte, error) { return hidden(ad) }
 
 // Admit lets a request in or says why not. Call it before anything is done, and
 // go on with the request that it returns, whose context says who calls (see

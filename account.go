@@ -44,6 +44,9 @@ func (Registration) String() string { return redacted }
 // GoString hides the password, and the rest with it.
 func (Registration) GoString() string { return redacted }
 
+// MarshalText is String, for encoding/json, log/slog and others.
+func (x Registration) MarshalText() ([]byte, error) { return hidden(x) }
+
 // maxDisplayName is in bytes.
 const maxDisplayName = 255
 
@@ -53,7 +56,8 @@ const maxDisplayName = 255
 // collide with another one. With [RegistrationConfig.Private] these two look
 // like success, and the Grant of both is empty. With
 // [VerificationConfig.Required] the Grant has a User and no tokens.
-func (a *Auth) Register(ctx context.Context, r Registration) (*Grant, error) {
+func (a *Auth) Register(ctx context.Context, r Registration) (g *Grant, err error) {
+	defer a.meter.login(ctx, EventRegister).end(&err)
 	if a.cfg.Registration.Closed {
 		return nil, a.refused(ctx, Event{Name: EventRegister}, ErrRegistrationClosed)
 	}
@@ -217,6 +221,9 @@ func (PasswordChange) String() string { return redacted }
 // GoString hides both passwords.
 func (PasswordChange) GoString() string { return redacted }
 
+// MarshalText is String, for encoding/json, log/slog and others.
+func (x PasswordChange) MarshalText() ([]byte, error) { return hidden(x) }
+
 // ChangePassword replaces the password of somebody who knows the current one.
 // Every session and every token of the account dies, this one included; that
 // holds within the same second too, since tokens carry the credential version
@@ -279,7 +286,7 @@ func (a *Auth) UserByID(ctx context.Context, id string) (User, error) {
 
 // Users returns one page of accounts. It needs a store that is a [UserLister].
 func (a *Auth) Users(ctx context.Context, q UserQuery) ([]User, error) {
-	l, ok := a.users.(UserLister)
+	l, ok := a.cfg.Users.(UserLister)
 	if !ok {
 		return nil, ErrUnavailable.because(errors.New("this user store can't list"))
 	}

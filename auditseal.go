@@ -114,15 +114,22 @@ func chainHash(before []byte, sequence int64, r AuditRecord) []byte {
 
 func number(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 
+// The two ends of the chain. Each proof is for one of them: where the head could
+// pass for the anchor, a trail without a single record would look purged.
+const (
+	anchorEnd = "audit anchor"
+	headEnd   = "audit head"
+)
+
 // mark makes a mark of ours: its proof is a MAC under a key of the current
 // secret, behind the id of that secret.
-func (s secrets) mark(sequence int64, hash []byte) AuditMark {
-	return AuditMark{sequence, hash, append([]byte(s.current.id), s.current.markMAC(sequence, hash)...)}
+func (s secrets) mark(end string, sequence int64, hash []byte) AuditMark {
+	return AuditMark{sequence, hash, append([]byte(s.current.id), s.current.markMAC(end, sequence, hash)...)}
 }
 
-// ours reports whether we made a mark. In front of the first record there is
-// nothing to prove.
-func (s secrets) ours(m AuditMark) bool {
+// ours reports whether we made a mark, for that end. In front of the first
+// record there is nothing to prove.
+func (s secrets) ours(end string, m AuditMark) bool {
 	if m.Sequence == 0 && len(m.Hash) == 0 {
 		return true
 	}
@@ -130,11 +137,11 @@ func (s secrets) ours(m AuditMark) bool {
 		return false
 	}
 	k, ok := s.byID[string(m.Proof[:secretIDBytes])]
-	return ok && hmac.Equal(m.Proof[secretIDBytes:], k.markMAC(m.Sequence, m.Hash))
+	return ok && hmac.Equal(m.Proof[secretIDBytes:], k.markMAC(end, m.Sequence, m.Hash))
 }
 
-func (k secretKeys) markMAC(sequence int64, hash []byte) []byte {
-	return k.keyed("audit mark", string(number(sequence)), string(hash))
+func (k secretKeys) markMAC(end string, sequence int64, hash []byte) []byte {
+	return k.keyed(end, string(number(sequence)), string(hash))
 }
 
 // addressKey is the hash by which records of an address are found.

@@ -67,6 +67,7 @@ func (a *Auth) AutoLoginToken(ctx context.Context, userID string) (string, error
 // an allowed target, or "" for none. [ErrInvalidToken] if the token is not
 // accepted, or was used before.
 func (a *Auth) AutoLogin(ctx context.Context, token, target string) (g *Grant, location string, err error) {
+	defer a.meter.login(ctx, EventAutoLogin).end(&err)
 	u, err := a.autoLoginUser(ctx, token)
 	if err != nil {
 		return nil, "", a.refused(ctx, Event{Name: EventAutoLogin, UserID: u.ID}, err)

@@ -48,6 +48,10 @@ type Config struct {
 	// Nodes is how many processes run with this configuration, if it is known:
 	// [Auth.Check] then tells what they can't share. It changes nothing.
 	Nodes int
+	// Metrics receives counts and durations, and makes spans if it is a
+	// [Tracer] too. What it does can neither fail nor delay a request. Nil:
+	// nothing is measured.
+	Metrics Metrics
 	// InsecureAllowHTTP accepts an Issuer with http on any host.
 	InsecureAllowHTTP bool
 
@@ -87,7 +91,8 @@ type TokenConfig struct {
 	// from TTL, the default, to 31 days. Tokens that live longer are refused,
 	// and revocations are remembered for that long, so more than is used
 	// costs memory. All nodes need the same value; raise it on all of them
-	// before any makes such tokens.
+	// before any makes such tokens. A [Verifier] elsewhere needs it as its
+	// MaxLifetime if it is more than 24 h.
 	MaxTTL time.Duration
 	// Leeway is how far ahead the clock of another node may run: it applies
 	// to iat and nbf and never stretches exp. Default 30 s, at most 10 min;

@@ -44,9 +44,10 @@ func newCORS(cfg Config) *corsPolicy {
 	if cfg.CORS.Off || cfg.Cookies.Enabled && len(cfg.CORS.Origins) == 0 {
 		return nil
 	}
+	// X-WP-Nonce is ignored; scripts written for WordPress send it.
 	options := cors.Options{
 		AllowedMethods:   []string{"GET", "HEAD", "POST", "PUT", "DELETE"},
-		AllowedHeaders:   []string{"Authorization", "Content-Type", "X-Device-ID", "X-Device-Token", "X-SSO-Site-Key", "X-SSO-Signature"},
+		AllowedHeaders:   []string{"Authorization", "Content-Type", "X-WP-Nonce", "X-Device-ID", "X-Device-Token", "X-SSO-Site-Key", "X-SSO-Signature"},
 		ExposedHeaders:   []string{"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After", "WWW-Authenticate"},
 		AllowCredentials: cfg.Cookies.Enabled,
 		MaxAge:           600, // seconds; browsers cap it

@@ -122,7 +122,7 @@ func (a *Auth) checkNodes() []Finding {
 
 // inMemory reports whether a part of the store is in memory.
 func (a *Auth) inMemory() bool {
-	for _, part := range []any{a.users, a.sessions, a.revocations, a.codes, a.counters, a.trail.store} {
+	for _, part := range []any{a.cfg.Users, a.cfg.Sessions.Store, a.cfg.Revocations, a.cfg.Codes, a.cfg.Counters, a.cfg.Audit.Store} {
 		if _, is := part.(*MemoryStore); is {
 			return true
 		}
@@ -144,7 +144,7 @@ func (a *Auth) checkSurroundings(ctx context.Context) []Finding {
 // clockOff is how far the clock is from that of the stores; 0 where they have
 // none or don't answer.
 func (a *Auth) clockOff(ctx context.Context) (most time.Duration) {
-	for _, part := range []any{a.users, a.sessions, a.revocations} {
+	for _, part := range []any{a.cfg.Users, a.cfg.Sessions.Store, a.cfg.Revocations} {
 		clock, ok := part.(StoreClock)
 		if !ok {
 			continue

@@ -48,6 +48,9 @@ func (g *governor) release(known bool) {
 	}
 }
 
+// busy is how many slots are in use.
+func (g *governor) busy() int { return len(g.slots.inside) }
+
 // turnstile lets a number of callers in, and a number of others wait.
 type turnstile struct {
 	inside  chan struct{}

@@ -65,6 +65,7 @@ func (a *Auth) endpoints() []endpoint {
 		{"validate", "POST", "/token/validate", LimitValidate, (*call).validate},
 		{"refresh", "POST", "/token/refresh", LimitRefresh, (*call).refresh},
 		{"revoke", "POST", "/token/revoke", LimitRevoke, (*call).revoke},
+		{revokeAlias, "POST", "/revoke", LimitRevoke, (*call).revoke},
 		{"register", "POST", "/register", LimitRegister, (*call).register},
 		{"change-password", "POST", "/change-password", LimitChangePassword, (*call).changePassword},
 		{"me", "GET", "/me", "", (*call).me},
@@ -134,8 +135,11 @@ func (a *Auth) serve(e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{auth: a, w: w, r: r.WithContext(a.caller(r))}
 		defer c.recoverPanic(e)
+		timer := a.meter.request(c.r.Context(), e.name)
 		body, err := c.answer(e)
-		if err = c.recordOutcome(e, err); err != nil {
+		err = c.recordOutcome(e, err)
+		timer.end(&err)
+		if err != nil {
 			writeError(w, err)
 			return
 		}
@@ -163,13 +167,20 @@ func (c *call) answer(e endpoint) (any, error) {
 	return e.handle(c)
 }
 
-const confirmName = "autologin-confirm"
+const (
+	confirmName = "autologin-confirm"
+	// revokeAlias is a second address of revoke, which some clients use.
+	revokeAlias = "revoke-alias"
+)
 
 // ruleName is the name under which an endpoint is restricted: the page of
-// auto-login and what it posts are one.
+// auto-login and what it posts are one, as are two addresses of one thing.
 func ruleName(e endpoint) string {
-	if e.name == confirmName {
+	switch e.name {
+	case confirmName:
 		return "autologin"
+	case revokeAlias:
+		return "revoke"
 	}
 	return e.name
 }
@@ -277,8 +288,7 @@ func (c *call) validate() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return validBody{true, validData{id.Claims.Issuer, id.Claims.IssuedAt.Unix(), id.Claims.ExpiresAt.Unix(),
-		validSubject{jsonID(u.ID), u.Login}}}, nil
+	return viewValid(id, u), nil
 }
 
 // refresh takes a refresh token, or else an access token.

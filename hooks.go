@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -175,6 +176,7 @@ func (a *Auth) extend(ctx context.Context, body any, filter func(context.Context
 	if err != nil {
 		return nil, err
 	}
+	extra = maps.Clone(extra) // the hook may return the same map to all
 	for name := range extra {
 		if !ValidClaimName(name) || members.Get(name).Kind() != strictjson.Missing {
 			a.log.WarnContext(ctx, "a filter's member was left out", "name", clip(name, 64))

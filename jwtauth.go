@@ -69,6 +69,7 @@ type Auth struct {
 	proxies     proxies
 	observed    *observed
 	profile     TokenProfile
+	meter       *meter
 	now         func() time.Time
 	log         *slog.Logger
 }
@@ -84,10 +85,12 @@ func New(cfg Config) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
+	meter := newMeter(cfg.Metrics, cfg.Logger)
+	stores := cfg.traced(meter)
 	verifier, err := NewVerifier(VerifierConfig{
 		Keys: cfg.Keys, Issuer: cfg.Issuer, Audience: cfg.Audience,
 		Leeway: orNegative(cfg.Tokens.Leeway), MaxLifetime: cfg.Tokens.MaxTTL,
-		Now: cfg.Now, Revocations: cfg.Revocations, CacheSize: cfg.Tokens.CacheSize, Logger: cfg.Logger,
+		Now: cfg.Now, Revocations: stores.Revocations, CacheSize: cfg.Tokens.CacheSize, Logger: cfg.Logger, Metrics: meter,
 	})
 	if err != nil {
 		return nil, err
@@ -97,14 +100,15 @@ func New(cfg Config) (*Auth, error) {
 		return nil, err
 	}
 	a := &Auth{
-		cfg: cfg, users: cfg.Users, sessions: cfg.Sessions.Store, revocations: cfg.Revocations,
-		codes: cfg.Codes, counters: cfg.Counters,
+		cfg: cfg, users: stores.Users, sessions: stores.Sessions.Store, revocations: stores.Revocations,
+		codes: stores.Codes, counters: stores.Counters, meter: meter,
 		keys: cfg.Keys, secrets: secrets, verifier: verifier, passwords: newHasher(cfg.Passwords),
 		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard, cors: newCORS(cfg),
 		observed: new(observed),
 	}
 	a.proxies, _ = newProxies(cfg.Proxies) // validate has reported what is wrong
-	a.trail = a.newTrail(cfg.Audit)
+	a.trail = a.newTrail(stores.Audit)
+	a.passwords.meter = meter
 	a.outbox = newOutbox(cfg.Mail, cfg.Logger, a.mailFailed)
 	if a.native, err = a.newGate("Config.Access", cfg.Access, a.endpointNames()); err != nil {
 		return nil, err
@@ -129,10 +133,12 @@ func orNegative(d time.Duration) time.Duration {
 }
 
 // Close waits until all mail has left and the audit trail is sealed, or ctx
-// ends; the error then says what is lost. Call it after the HTTP server has shut
+// ends; the error then says what is lost. What was measured leaves as well. Call it after the HTTP server has shut
 // down. The Auth goes on working.
 func (a *Auth) Close(ctx context.Context) error {
-	return errors.Join(a.outbox.drain(ctx), a.closeTrail(ctx))
+	err := errors.Join(a.outbox.drain(ctx), a.closeTrail(ctx))
+	a.meter.drain(ctx)
+	return err
 }
 
 // Issuer is the iss of every token, from [Config.Issuer].
@@ -176,6 +182,9 @@ func (g Grant) String() string {
 
 // GoString is String, for %#v.
 func (g Grant) GoString() string { return g.String() }
+
+// MarshalText is String, for encoding/json, log/slog and others.
+func (g Grant) MarshalText() ([]byte, error) { return hidden(g) }
 
 // Verify returns who an access token speaks for, as [Verifier.Verify] does with
 // the keys and revocations of this Auth.

@@ -29,6 +29,9 @@ func (Credentials) String() string { return redacted }
 // GoString hides the password, and the identifiers with it.
 func (Credentials) GoString() string { return redacted }
 
+// MarshalText is String, for encoding/json, log/slog and others.
+func (c Credentials) MarshalText() ([]byte, error) { return hidden(c) }
+
 // identifier returns the one that is set.
 func (c Credentials) identifier() (string, error) {
 	found, n := "", 0
@@ -53,7 +56,8 @@ func (c Credentials) identifier() (string, error) {
 // answer, after one duration, for an unknown user, a wrong password and an
 // account without one. [ErrAccountDisabled] and [ErrEmailNotVerified] are only
 // said after the right password. [ErrOverloaded] asks to come back in a moment.
-func (a *Auth) Login(ctx context.Context, c Credentials) (*Grant, error) {
+func (a *Auth) Login(ctx context.Context, c Credentials) (g *Grant, err error) {
+	defer a.meter.login(ctx, EventLogin).end(&err)
 	u, err := a.authenticate(ctx, c)
 	if err != nil {
 		return nil, a.refused(ctx, Event{Name: EventLogin, UserID: u.ID}, err)
@@ -64,7 +68,8 @@ func (a *Auth) Login(ctx context.Context, c Credentials) (*Grant, error) {
 // Issue opens a session for a user whom the host has signed in by its own
 // means. [ErrNotFound] if there is no such user, [ErrAccountDisabled] or
 // [ErrEmailNotVerified] if it can't log in.
-func (a *Auth) Issue(ctx context.Context, userID string) (*Grant, error) {
+func (a *Auth) Issue(ctx context.Context, userID string) (g *Grant, err error) {
+	defer a.meter.login(ctx, EventIssue).end(&err)
 	u, err := a.users.UserByID(ctx, userID)
 	if err != nil {
 		return nil, storeFault(err)
@@ -150,6 +155,7 @@ func (a *Auth) checkCurrentPassword(ctx context.Context, u User, account, passwo
 	defer slot.release()
 	t, err := a.countTry(ctx, account, device)
 	if err != nil {
+		a.meter.locked(ctx, err)
 		return err
 	}
 	if !slot.verify(u.PasswordHash, password) {
@@ -319,7 +325,8 @@ func (a *Auth) RefreshExpired(ctx context.Context, token string, within time.Dur
 	return a.refresh(ctx, token, max(within, 0))
 }
 
-func (a *Auth) refresh(ctx context.Context, token string, within time.Duration) (*Grant, error) {
+func (a *Auth) refresh(ctx context.Context, token string, within time.Duration) (g *Grant, err error) {
+	defer a.meter.start(ctx, MetricRefresh).end(&err)
 	ref, byAccess, err := a.presented(ctx, token, within)
 	if err != nil {
 		return nil, a.refused(ctx, Event{Name: EventRefresh, SessionID: ref.sessionID}, err)
@@ -329,7 +336,7 @@ func (a *Auth) refresh(ctx context.Context, token string, within time.Duration) 
 	if err != nil {
 		return nil, a.refused(ctx, Event{Name: EventRefresh, SessionID: ref.sessionID, UserID: u.ID}, err)
 	}
-	g, err := a.refreshed(ctx, u, s, ref.generation, now)
+	g, err = a.refreshed(ctx, u, s, ref.generation, now)
 	if err != nil {
 		return nil, err
 	}
@@ -531,7 +538,7 @@ func (a *Auth) Session(ctx context.Context, id string) (Session, error) {
 // first, and how many there are on all pages: for administrators. It needs a
 // store that is a [SessionLister].
 func (a *Auth) AllSessions(ctx context.Context, q SessionQuery) (page []Session, total int, err error) {
-	l, ok := a.sessions.(SessionLister)
+	l, ok := a.cfg.Sessions.Store.(SessionLister)
 	if !ok {
 		return nil, 0, ErrUnavailable.because(errors.New("this session store can't list"))
 	}

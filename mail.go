@@ -39,6 +39,9 @@ func (m Message) String() string { return "jwtauth.Message(" + m.Kind + ")" }
 // GoString is String, for %#v.
 func (m Message) GoString() string { return m.String() }
 
+// MarshalText is String, for encoding/json, log/slog and others.
+func (m Message) MarshalText() ([]byte, error) { return hidden(m) }
+
 // The kinds of mail.
 const (
 	MailResetLink       = "reset-link"        // a link to choose a new password
@@ -62,6 +65,15 @@ type MailData struct {
 	Time    time.Time
 	Address string
 }
+
+// String hides the secret, and the rest with it.
+func (MailData) String() string { return redacted }
+
+// GoString is String, for %#v.
+func (d MailData) GoString() string { return d.String() }
+
+// MarshalText is String, for encoding/json, log/slog and others.
+func (d MailData) MarshalText() ([]byte, error) { return hidden(d) }
 
 // When is Time for people, without the zone, which is UTC.
 func (d MailData) When() string { return d.Time.Format("2 January 2006 at 15:04") }

@@ -156,7 +156,7 @@ func (a *Auth) RateLimit(name string, rule Rule) func(http.Handler) http.Handler
 			if err == nil {
 				key = sessionKey(&c.own.Identity)
 			}
-			if err := a.limit(r.Context(), w.Header(), "host:"+name, key, rule); err != nil {
+			if err := a.limit(r.Context(), w.Header(), hostRoute+name, key, rule); err != nil {
 				writeError(w, err)
 				return
 			}
@@ -164,6 +164,9 @@ func (a *Auth) RateLimit(name string, rule Rule) func(http.Handler) http.Handler
 		})
 	}
 }
+
+// hostRoute stands in front of the names that a host chose.
+const hostRoute = "host:"
 
 // limit counts one request and sets the headers that tell the state.
 func (a *Auth) limit(ctx context.Context, h http.Header, name, key string, rule Rule) error {
@@ -186,6 +189,7 @@ func (a *Auth) limit(ctx context.Context, h http.Header, name, key string, rule 
 	u = u.rounded(now)
 	writeUsage(h, u)
 	if !u.Allowed {
+		a.meter.limited(ctx, name)
 		return ErrRateLimited.after(u.RetryAfter)
 	}
 	return nil

@@ -156,6 +156,7 @@ type hasher struct {
 	own     storedHash                 // what the configured parameters cost
 	foreign atomic.Pointer[storedHash] // the dearest other one seen, or nil
 	count   atomic.Uint64
+	meter   *meter
 }
 
 // newHasher takes a cfg that has its defaults and is valid.
@@ -173,6 +174,7 @@ func newHasher(cfg PasswordConfig) *hasher {
 // password is really going to be looked at, such as counting the attempt.
 type hashingSlot struct {
 	h     *hasher
+	ctx   context.Context // for measurements
 	held  bool
 	known bool
 }
@@ -182,9 +184,11 @@ type hashingSlot struct {
 // strangers.
 func (h *hasher) acquire(ctx context.Context, known bool) (*hashingSlot, error) {
 	if err := h.gov.acquire(ctx, known); err != nil {
+		h.meter.shed(ctx, err)
 		return nil, err
 	}
-	return &hashingSlot{h: h, held: true, known: known}, nil
+	h.meter.hashing(ctx, h.gov)
+	return &hashingSlot{h: h, ctx: ctx, held: true, known: known}, nil
 }
 
 // release gives the slot back. Doing so twice is harmless.
@@ -192,6 +196,7 @@ func (s *hashingSlot) release() {
 	if s.held {
 		s.held = false
 		s.h.gov.release(s.known)
+		s.h.meter.hashing(s.ctx, s.h.gov)
 	}
 }
 
@@ -213,15 +218,15 @@ func (s *hashingSlot) verify(stored Secret, password string) bool {
 	hash, usable := s.h.cfg.parseHash(string(stored))
 	if usable {
 		s.h.learn(hash)
-		if s.h.compute(hash, password) {
+		if s.compute(hash, password) {
 			return true
 		}
 	}
 	if hash.class != s.h.own.class {
-		s.h.compute(s.h.own, password)
+		s.compute(s.h.own, password)
 	}
 	if f := s.h.foreign.Load(); f != nil && f.class != hash.class {
-		s.h.compute(*f, password)
+		s.compute(*f, password)
 	}
 	return false
 }
@@ -238,8 +243,10 @@ func (h *hasher) hash(ctx context.Context, password string) (Secret, error) {
 	defer slot.release()
 	a := argon2idHash{argon2idParams: h.cfg.params(), salt: make([]byte, saltBytes)}
 	rand.Read(a.salt) // never fails: crypto/rand ends the program instead
-	h.count.Add(1)
-	a.tag = a.sum(norm.NFC.String(password), tagBytes)
+	slot.compute(storedHash{match: func(password string) bool {
+		a.tag = a.sum(norm.NFC.String(password), tagBytes)
+		return true
+	}}, password)
 	return Secret(a.encode()), nil
 }
 
@@ -252,9 +259,10 @@ func (h *hasher) needsRehash(stored Secret) bool {
 // computed is how many hashes were computed so far.
 func (h *hasher) computed() uint64 { return h.count.Load() }
 
-func (h *hasher) compute(s storedHash, password string) bool {
-	h.count.Add(1)
-	return s.match(password)
+func (s *hashingSlot) compute(hash storedHash, password string) bool {
+	s.h.count.Add(1)
+	defer s.h.meter.hash(s.ctx)()
+	return hash.match(password)
 }
 
 // learn remembers the dearest foreign scheme. Only hashes from the store get

@@ -118,11 +118,12 @@ func TestReadmeListsTheAnswers(t *testing.T) {
 	}
 	tokens := map[string]string{"audit": login(t, a, "root1").AccessToken}
 	bodies := map[string]any{
-		"token":    object{"username": "alice", "password": testPassword},
-		"login":    object{"email": "alice@example.test", "password": testPassword},
-		"register": object{"username": "bob", "email": "bob@example.test", "password": testPassword, "name": "Bob"},
-		"refresh":  object{"refresh_token": login(t, a, "alice").RefreshToken},
-		"revoke":   object{"refresh_token": login(t, a, "alice").RefreshToken},
+		"token":        object{"username": "alice", "password": testPassword},
+		"login":        object{"email": "alice@example.test", "password": testPassword},
+		"register":     object{"username": "bob", "email": "bob@example.test", "password": testPassword, "name": "Bob"},
+		"refresh":      object{"refresh_token": login(t, a, "alice").RefreshToken},
+		"revoke":       object{"refresh_token": login(t, a, "alice").RefreshToken},
+		"revoke-alias": object{"refresh_token": login(t, a, "alice").RefreshToken},
 		"change-password": object{"current_password": testPassword, "new_password": "another long pass phrase",
 			"token": register(t, a, "carol").AccessToken},
 		"delete-me":           object{"token": register(t, a, "dave").AccessToken},

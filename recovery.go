@@ -272,6 +272,9 @@ func (PasswordReset) String() string { return redacted }
 // GoString hides everything.
 func (PasswordReset) GoString() string { return redacted }
 
+// MarshalText is String, for encoding/json, log/slog and others.
+func (x PasswordReset) MarshalText() ([]byte, error) { return hidden(x) }
+
 // ResetPassword sets a new password. [ErrInvalidCode] is the answer to a wrong,
 // used, expired or replaced secret and to an unknown account. A password that
 // is too weak is refused without using the secret up. Afterwards every session
@@ -470,6 +473,9 @@ func (EmailVerification) String() string { return redacted }
 
 // GoString hides everything.
 func (EmailVerification) GoString() string { return redacted }
+
+// MarshalText is String, for encoding/json, log/slog and others.
+func (x EmailVerification) MarshalText() ([]byte, error) { return hidden(x) }
 
 // VerifyEmail confirms the address of an account. [ErrInvalidCode] for anything
 // but the secret of the latest mail.

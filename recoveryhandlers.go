@@ -114,6 +114,15 @@ type AutoLoginPage struct {
 	Action string
 }
 
+// String hides the token.
+func (AutoLoginPage) String() string { return redacted }
+
+// GoString hides the token.
+func (AutoLoginPage) GoString() string { return redacted }
+
+// MarshalText is String, for encoding/json, log/slog and others.
+func (p AutoLoginPage) MarshalText() ([]byte, error) { return hidden(p) }
+
 // ConfirmAutoLogin asks the person in front of the browser before anything
 // happens: a link alone must not log them in, and neither must a mail scanner
 // or a preview that follows it. It checks the token without using it up. asked

@@ -59,6 +59,9 @@ func (s SSOSite) String() string { return "jwtauth.SSOSite(" + s.Key + ")" }
 // GoString is String, for %#v.
 func (s SSOSite) GoString() string { return s.String() }
 
+// MarshalText is String, for encoding/json, log/slog and others.
+func (s SSOSite) MarshalText() ([]byte, error) { return hidden(s) }
+
 const (
 	ssoTokenTTL    = time.Minute
 	maxSSOLifetime = 5 * time.Minute
@@ -241,11 +244,15 @@ func (e Exchange) String() string { return redacted }
 // GoString hides the token and its signature.
 func (e Exchange) GoString() string { return redacted }
 
+// MarshalText is String, for encoding/json, log/slog and others.
+func (e Exchange) MarshalText() ([]byte, error) { return hidden(e) }
+
 // ExchangeSSO logs a user of a connected site in. The token must pass the
 // strict gate with that site's keys, issuer and audience, and works once, on
 // any node. Every refusal is [ErrInvalidExchange]; an account that is disabled
 // here is [ErrAccountDisabled].
-func (a *Auth) ExchangeSSO(ctx context.Context, x Exchange) (*Grant, error) {
+func (a *Auth) ExchangeSSO(ctx context.Context, x Exchange) (g *Grant, err error) {
+	defer a.meter.login(ctx, EventSSO).end(&err)
 	if x.SiteKey == "" || x.Token == "" || x.Signature == "" {
 		return nil, ErrMissingFields.saying("The site key, the token and the signature are required.", "site_key", "token", "signature")
 	}

@@ -364,13 +364,17 @@ func ValidClaimName(name string) bool {
 // reservedClaims are set by this package alone.
 var reservedClaims = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "ver", "roles"}
 
+// ReservedClaim reports whether a claim is set by this package alone: neither a
+// hook nor a [TokenProfile] may set it.
+func ReservedClaim(name string) bool { return slices.Contains(reservedClaims, name) }
+
 // checkExtra refuses claims of a hook that it may not set.
 func checkExtra(extra map[string]any) error {
 	for name := range extra {
 		if !ValidClaimName(name) {
 			return fmt.Errorf("a claim name that is not allowed: %q", name)
 		}
-		if slices.Contains(reservedClaims, name) {
+		if ReservedClaim(name) {
 			return fmt.Errorf("claim %q is reserved", name)
 		}
 	}

@@ -29,7 +29,7 @@ func TestVerdictsAreTheSameWithAndWithoutCache(t *testing.T) {
 	for alg := range k.verifiers {
 		on, off := both(alg, 0), both(alg, -1)
 		for _, v := range k.Vectors {
-			token := v.text(t, k.secret)
+			token := v.Text(t, k.secret)
 			want, wantErr := off.Verify(t.Context(), token)
 			for range 2 {
 				again, offErr := off.Verify(t.Context(), token)

@@ -149,6 +149,7 @@ func (a *Auth) append(ctx context.Context, e Event) error {
 // fault if it can't be recorded.
 func (a *Auth) refused(ctx context.Context, e Event, refusal error) error {
 	e.Result, e.Reason = ResultRefused, cmp.Or(Reason(refusal), Code(refusal))
+	a.meter.refused(ctx, e.Name, refusal)
 	if err := a.record(ctx, e); err != nil {
 		return err
 	}
@@ -293,7 +294,7 @@ func (a *Auth) sealSome(ctx context.Context) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if !a.secrets.ours(head) {
+		if !a.secrets.ours(headEnd, head) {
 			return 0, ErrTrailBroken.because(errors.New("the end of the chain was not made with a secret of ours"))
 		}
 		records, err := a.trail.store.Unsealed(ctx, sealBatch)
@@ -317,7 +318,7 @@ func (a *Auth) seals(from AuditMark, records []AuditRecord) ([]AuditSeal, AuditM
 		hash = chainHash(hash, sequence, r)
 		seals[i] = AuditSeal{r.ID, sequence, hash}
 	}
-	return seals, a.secrets.mark(sequence, hash)
+	return seals, a.secrets.mark(headEnd, sequence, hash)
 }
 
 // auditBounded is an optional part of an [AuditStore] that can't keep
@@ -328,7 +329,7 @@ type auditBounded interface{ AuditLimit() int }
 // needs sealMu.
 func (a *Auth) purgeTrail(ctx context.Context) error {
 	now := a.now()
-	if b, ok := a.trail.store.(auditBounded); ok {
+	if b, ok := a.cfg.Audit.Store.(auditBounded); ok {
 		if err := a.purgeTo(ctx, now, int64(b.AuditLimit())); err != nil {
 			return err
 		}
@@ -366,12 +367,31 @@ func (a *Auth) purgeTo(ctx context.Context, now time.Time, most int64) error {
 		if n == 0 {
 			return nil
 		}
+		if err := a.intact(anchor, records[:n]); err != nil {
+			a.log.ErrorContext(ctx, "audit trail is broken, and kept as it is", "error", err)
+			return nil
+		}
 		last := records[n-1]
-		err = a.trail.store.PurgeAudit(ctx, a.secrets.mark(last.Sequence, last.Hash))
+		err = a.trail.store.PurgeAudit(ctx, a.secrets.mark(anchorEnd, last.Sequence, last.Hash))
 		if err != nil && !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}
+}
+
+// intact checks the records that follow the anchor. What was tampered with is
+// evidence: if it were purged, a signed anchor of ours would take its place.
+func (a *Auth) intact(anchor AuditMark, records []AuditRecord) error {
+	if !a.secrets.ours(anchorEnd, anchor) {
+		return ErrTrailBroken.because(errors.New("the beginning was not made with a secret of ours"))
+	}
+	w := chainWalk{at: anchor.Sequence, hash: anchor.Hash}
+	for _, r := range records {
+		if err := w.step(r); err != nil {
+			return ErrTrailBroken.because(err)
+		}
+	}
+	return nil
 }
 
 // expiredRecords counts the records at the front that are older than a time.
@@ -530,9 +550,9 @@ func (a *Auth) VerifyTrail(ctx context.Context, marks ...AuditMark) (TrailReport
 }
 
 func (a *Auth) verifyChain(ctx context.Context, anchor, head AuditMark, marks []AuditMark) (TrailReport, error) {
-	for what, m := range map[string]AuditMark{"beginning": anchor, "end": head} {
-		if !a.secrets.ours(m) {
-			return TrailReport{}, ErrTrailBroken.because(fmt.Errorf("the %s was not made with a secret of ours", what))
+	for end, m := range map[string]AuditMark{anchorEnd: anchor, headEnd: head} {
+		if !a.secrets.ours(end, m) {
+			return TrailReport{}, ErrTrailBroken.because(fmt.Errorf("the %s was not made with a secret of ours", end))
 		}
 	}
 	w := chainWalk{at: anchor.Sequence, hash: anchor.Hash, marks: marks}
@@ -564,10 +584,10 @@ func (a *Auth) AdoptTrail(ctx context.Context) error {
 	a.trail.sealMu.Lock()
 	anchor, head, err := a.trail.store.AuditMarks(ctx)
 	if err == nil {
-		err = a.trail.store.Seal(ctx, head, nil, a.secrets.mark(head.Sequence, head.Hash))
+		err = a.trail.store.Seal(ctx, head, nil, a.secrets.mark(headEnd, head.Sequence, head.Hash))
 	}
 	if err == nil && anchor.Sequence > 0 {
-		err = a.trail.store.PurgeAudit(ctx, a.secrets.mark(anchor.Sequence, anchor.Hash))
+		err = a.trail.store.PurgeAudit(ctx, a.secrets.mark(anchorEnd, anchor.Sequence, anchor.Hash))
 	}
 	a.trail.sealMu.Unlock()
 	if err != nil {

@@ -2,12 +2,9 @@ package jwtauth_test
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -17,103 +14,13 @@ import (
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/internal/attack"
 )
-
-// attackVectors is testdata/jwt/jwt_attack_vectors.json.
-type attackVectors struct {
-	Profile struct {
-		Now                int64
-		Iss, Aud           string
-		MaxLifetimeSeconds int64 `json:"max_lifetime_seconds"`
-	}
-	Vectors []attackVector
-}
-
-type attackVector struct {
-	ID, Verifier, Token, Expect, Why string
-	Recipe                           *struct {
-		Repeat             string
-		N                  int
-		ValidWithPad       int `json:"valid_with_pad"`
-		ValidTotalBytes    int `json:"valid_total_bytes"`
-		ValidTotalBytesMax int `json:"valid_total_bytes_max"`
-		ManyKeys           int `json:"many_keys"`
-	}
-}
-
-// testKeyFile is testdata/jwt/test_keys.json.
-type testKeyFile struct {
-	HS256    string `json:"hs256_hex"`
-	HS256Old string `json:"hs256_old_hex"`
-	RSA      string `json:"rsa_private_pem"`
-	RSAPub   string `json:"rsa_public_pem"`
-	P256     string `json:"p256_private_pem"`
-	P256Pub  string `json:"p256_public_pem"`
-}
-
-// text builds the token of a vector that is given as a recipe.
-func (v attackVector) text(t testing.TB, secret []byte) string {
-	t.Helper()
-	r := v.Recipe
-	switch {
-	case r == nil:
-		return v.Token
-	case r.Repeat != "":
-		return strings.Repeat(r.Repeat, r.N)
-	case r.ValidWithPad > 0:
-		return signHS256(secret, validClaims(`,"pad":"`+strings.Repeat("x", r.ValidWithPad)+`"`))
-	case r.ManyKeys > 0:
-		var b strings.Builder
-		for i := range r.ManyKeys {
-			fmt.Fprintf(&b, `,"k%d":1`, i)
-		}
-		return signHS256(secret, validClaims(b.String()))
-	case r.ValidTotalBytes > 0:
-		return tokenOfLength(t, secret, r.ValidTotalBytes, r.ValidTotalBytes+1)
-	case r.ValidTotalBytesMax > 0:
-		return tokenOfLength(t, secret, r.ValidTotalBytesMax-1, r.ValidTotalBytesMax)
-	}
-	t.Fatalf("%s: unknown recipe", v.ID)
-	return ""
-}
-
-const vectorHeader = `{"alg":"HS256","typ":"at+jwt","kid":"hs-1"}`
-
-func validClaims(more string) string {
-	return `{"iss":"https://auth.example.test","sub":"user-1","aud":"https://api.example.test",` +
-		`"exp":1767226200,"iat":1767225590,"jti":"jti-1"` + more + `}`
-}
-
-func signHS256(secret []byte, claims string) string {
-	return signHS256Header(secret, vectorHeader, claims)
-}
-
-func signHS256Header(secret []byte, header, claims string) string {
-	b64 := base64.RawURLEncoding.EncodeToString
-	input := b64([]byte(header)) + "." + b64([]byte(claims))
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(input))
-	return input + "." + b64(mac.Sum(nil))
-}
-
-// tokenOfLength pads a claim until the token has one of the two lengths; base64
-// can't reach every one.
-func tokenOfLength(t testing.TB, secret []byte, low, high int) string {
-	t.Helper()
-	for pad := low/2 - 500; pad < high; pad++ {
-		token := signHS256(secret, validClaims(`,"pad":"`+strings.Repeat("x", pad)+`"`))
-		if len(token) == low || len(token) == high {
-			return token
-		}
-	}
-	t.Fatalf("no token of %d or %d bytes", low, high)
-	return ""
-}
 
 // vectorKit has the vectors, one verifier for each algorithm, and an Auth whose
 // HTTP API uses the same keys.
 type vectorKit struct {
-	attackVectors
+	attack.Kit
 	secret    []byte
 	sets      map[string]*jwtauth.KeySet
 	verifiers map[string]*jwtauth.Verifier
@@ -122,10 +29,8 @@ type vectorKit struct {
 
 func loadVectors(t testing.TB) *vectorKit {
 	t.Helper()
-	k := &vectorKit{sets: map[string]*jwtauth.KeySet{}, verifiers: map[string]*jwtauth.Verifier{}, auths: map[string]*jwtauth.Auth{}}
-	var keys testKeyFile
-	readVectors(t, "jwt/jwt_attack_vectors.json", &k.attackVectors)
-	readVectors(t, "jwt/test_keys.json", &keys)
+	k := &vectorKit{Kit: attack.Load(t, "testdata/jwt"), sets: map[string]*jwtauth.KeySet{}, verifiers: map[string]*jwtauth.Verifier{}, auths: map[string]*jwtauth.Auth{}}
+	keys := k.Keys
 	k.secret = must(hex.DecodeString(keys.HS256))(t)
 	old := must(jwtauth.HS256("hs-old", must(hex.DecodeString(keys.HS256Old))(t)))(t)
 	now := func() time.Time { return time.Unix(k.Profile.Now, 0) }
@@ -162,16 +67,13 @@ func TestAttackVectors(t *testing.T) {
 		"K-tokenuse-reset": "accept", "K-tokenuse-otp": "accept", "K-tokenuse-sso": "accept",
 		"K-tokenuse-verify": "accept", "K-tokenuse-id": "accept",
 	}
-	if len(k.Vectors) < 250 {
-		t.Fatalf("only %d vectors", len(k.Vectors))
-	}
 	for _, v := range k.Vectors {
 		t.Run(v.ID, func(t *testing.T) {
 			want := v.Expect
 			if want != "accept" && want != "reject" {
 				want = decided[v.ID]
 			}
-			token := v.text(t, k.secret)
+			token := v.Text(t, k.secret)
 			switch want {
 			case "reject":
 				k.checkRefused(t, v.Verifier, token)
@@ -284,7 +186,7 @@ func respell(s, issued string) string {
 func FuzzVerify(f *testing.F) {
 	k := loadVectors(f)
 	for _, v := range k.Vectors {
-		if token := v.text(f, k.secret); len(token) < 4096 && v.Verifier == "HS256" {
+		if token := v.Text(f, k.secret); len(token) < 4096 && v.Verifier == "HS256" {
 			f.Add(token)
 		}
 	}
@@ -299,7 +201,7 @@ func FuzzVerify(f *testing.F) {
 		parts := strings.Split(token, ".")
 		payload := base64.RawURLEncoding.EncodeToString(id.Claims.Raw())
 		header := must(base64.RawURLEncoding.Strict().DecodeString(parts[0]))(t)
-		if again := signHS256Header(k.secret, string(header), string(id.Claims.Raw())); again != token || payload != parts[1] {
+		if again := attack.SignHS256(k.secret, string(header), string(id.Claims.Raw())); again != token || payload != parts[1] {
 			t.Fatalf("accepted a second spelling of %q", again)
 		}
 	})
@@ -318,7 +220,7 @@ func FuzzClaims(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, header, claims []byte) {
-		token := signHS256Header(k.secret, string(header), string(claims))
+		token := attack.SignHS256(k.secret, string(header), string(claims))
 		id, err := k.verifiers["HS256"].Verify(context.Background(), token)
 		if err != nil {
 			return
@@ -334,7 +236,7 @@ func FuzzClaims(f *testing.F) {
 func BenchmarkVerify(b *testing.B) {
 	k := loadVectors(b)
 	for _, alg := range []string{"HS256", "RS256", "ES256"} {
-		i := slices.IndexFunc(k.Vectors, func(v attackVector) bool { return v.ID == "A-valid-"+alg })
+		i := slices.IndexFunc(k.Vectors, func(v attack.Vector) bool { return v.ID == "A-valid-"+alg })
 		b.Run(alg, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -88,6 +88,9 @@ type VerifierConfig struct {
 	// Logger gets the precise reason of a refusal at level debug. Default:
 	// slog.Default.
 	Logger *slog.Logger
+	// Metrics receives counts and durations, as [Config.Metrics] does. Nil:
+	// nothing is measured.
+	Metrics Metrics
 }
 
 const (
@@ -104,6 +107,7 @@ type Verifier struct {
 	cache       *tokenCache
 	now         func() time.Time
 	log         *slog.Logger
+	meter       *meter
 }
 
 // NewVerifier reports every mistake of cfg at once.
@@ -131,6 +135,7 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 		cache:       newTokenCache(cfg.CacheSize),
 		now:         cfg.Now,
 		log:         cfg.Logger,
+		meter:       newMeter(cfg.Metrics, cfg.Logger),
 	}, nil
 }
 
@@ -184,7 +189,14 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) 
 }
 
 // identify is Verify into a place that the caller has.
-func (v *Verifier) identify(ctx context.Context, token string, into *ownIdentity) error {
+func (v *Verifier) identify(ctx context.Context, token string, into *ownIdentity) (err error) {
+	if v.meter != nil {
+		defer v.meter.start(ctx, MetricVerify).end(&err)
+	}
+	return v.accept(ctx, token, into)
+}
+
+func (v *Verifier) accept(ctx context.Context, token string, into *ownIdentity) error {
 	now := v.now()
 	e := v.recall(ctx, token, now)
 	known := e != nil

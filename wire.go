@@ -68,6 +68,12 @@ var statuses = map[string]int{
 	codeInternal:                http.StatusInternalServerError,
 }
 
+// knownCode reports whether a code is one of ours.
+func knownCode(code string) bool {
+	_, ok := statuses[code]
+	return ok
+}
+
 // Status returns the HTTP status of any error: 200 for nil, that of its [Code],
 // 403 for one made with [Refuse], and 500 for an error that is none of ours.
 func Status(err error) int {
@@ -334,14 +340,21 @@ type (
 		TokenResponse json.RawMessage `json:"token_response,omitempty"`
 	}
 	validBody struct {
-		Valid bool      `json:"valid"`
-		Data  validData `json:"data"`
+		Valid     bool      `json:"valid"`
+		ExpiresAt int64     `json:"expires_at"`
+		Data      validData `json:"data"`
 	}
+	// validData says who it is in each of the three places where clients look.
 	validData struct {
 		Issuer    string       `json:"iss"`
 		IssuedAt  int64        `json:"iat"`
 		ExpiresAt int64        `json:"exp"`
 		Data      validSubject `json:"data"`
+		validSubject
+		User validUser `json:"user"`
+	}
+	validUser struct {
+		ID jsonID `json:"id"`
 	}
 	validSubject struct {
 		ID    jsonID `json:"ID"`
@@ -413,6 +426,11 @@ func (a *Auth) viewGrant(ctx context.Context, g *Grant) (json.RawMessage, error)
 		Refreshable: !a.cfg.Sessions.RefreshTokensOnly || g.RefreshToken != "",
 		TokenID:     g.TokenID, User: user,
 	}, filter)
+}
+
+func viewValid(id *Identity, u User) validBody {
+	who, end := validSubject{jsonID(u.ID), u.Login}, id.Claims.ExpiresAt.Unix()
+	return validBody{true, end, validData{id.Claims.Issuer, id.Claims.IssuedAt.Unix(), end, who, who, validUser{jsonID(u.ID)}}}
 }
 
 func viewSession(s Session, current string) sessionBody {

@@ -31,6 +31,7 @@
 package compat
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -271,3 +272,12 @@ func WriteError(w http.ResponseWriter, status int, code, message string) {
 
 // WriteJSON answers with the headers of the REST API.
 func WriteJSON(w http.ResponseWriter, status int, body any) { wprest.WriteJSON(w, status, body) }
+
+// ID is an account's id as WordPress shows it: a decimal one is a number.
+func ID(id string) json.Marshaler { return wprest.ID(id) }
+
+// Nicename is the form of a user name that WordPress puts into addresses: the
+// one of the profile, else one made of the user name.
+func Nicename(u jwtauth.User) string {
+	return wprest.NicenameOf(u.Meta[jwtauth.MetaNicename], u.Login, u.ID)
+}

@@ -299,16 +299,8 @@ func viewUser(u jwtauth.User) userBody {
 	return userBody{Email: u.Email, Nicename: nicename(u), DisplayName: u.DisplayName}
 }
 
-// nicename is the name for addresses: the one of the profile, else one made of
-// the user name.
 func nicename(u jwtauth.User) string {
-	if name := u.Meta[jwtauth.MetaNicename]; name != "" {
-		return name
-	}
-	if name := wprest.Nicename(u.Login); name != "" {
-		return name
-	}
-	return u.ID
+	return wprest.NicenameOf(u.Meta[jwtauth.MetaNicename], u.Login, u.ID)
 }
 
 type stateBody struct {

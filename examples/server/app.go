@@ -31,6 +31,8 @@ type app struct {
 	closeStore func() error
 }
 
+const defaultNamespace = "headlesskey/v1"
+
 // newApp puts the server together. base is the URL that it listens on; it is
 // the issuer where neither the flag nor the file names one.
 func newApp(ctx context.Context, o options, base string, getenv func(string) string, log *slog.Logger) (_ *app, err error) {
@@ -50,7 +52,7 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 	o.keys = cmp.Or(o.keys, besideDatabase(o.db))
 	a := &app{
 		closeStore: closeStore,
-		namespace:  cmp.Or(strings.Trim(f.Namespace, "/"), "headlesskey/v1"),
+		namespace:  cmp.Or(strings.Trim(f.Namespace, "/"), defaultNamespace),
 		closed:     f.Registration.Closed,
 	}
 	cfg := jwtauth.Config{Issuer: cmp.Or(o.issuer, f.Issuer, base), Store: store, Logger: log}
@@ -73,16 +75,18 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 	if err != nil {
 		return nil, err
 	}
-	a.handler = a.routes(protect, len(f.Protect) > 0)
+	if a.handler, err = a.routes(f, protect); err != nil {
+		return nil, err
+	}
 	return a, a.createAdmin(ctx, o.admin)
 }
 
-// routes mounts the API, and the host's own handlers behind protect. Where the
+// routes mounts the APIs, and the host's own handlers behind protect. Where the
 // config file has rules for them, they don't ask for anything by themselves.
-func (a *app) routes(protect func(http.Handler) http.Handler, ruled bool) http.Handler {
+func (a *app) routes(f file, protect func(http.Handler) http.Handler) (http.Handler, error) {
 	own := http.NewServeMux()
 	member, admin := a.auth.Require, a.auth.RequireRole("administrator")
-	if ruled {
+	if len(f.Protect) > 0 {
 		member = func(next http.Handler) http.Handler { return next }
 		admin = member
 	}
@@ -92,13 +96,14 @@ func (a *app) routes(protect func(http.Handler) http.Handler, ruled bool) http.H
 	own.Handle("POST /sso-token", a.auth.Require(http.HandlerFunc(a.ssoToken)))
 
 	mux := http.NewServeMux()
-	prefix := "/wp-json/" + a.namespace
-	mux.Handle(prefix+"/", http.StripPrefix(prefix, a.auth.Handler()))
+	if err := a.mount(mux, f, protect(own)); err != nil {
+		return nil, err
+	}
 	mux.Handle("/", protect(own))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, map[string]string{"status": "ok"})
 	})
-	return mux
+	return mux, nil
 }
 
 // hello is a handler of the host's own.

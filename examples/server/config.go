@@ -108,6 +108,11 @@ type file struct {
 		SkipReads     bool     `json:"skip_reads"`
 	} `json:"audit"`
 
+	// SimpleJWTLogin adds the namespace simple-jwt-login/v1.
+	SimpleJWTLogin *simpleJWTLogin `json:"simple_jwt_login"`
+	// JWTAuth adds the namespace jwt-auth/v1.
+	JWTAuth *jwtAuth `json:"jwt_auth"`
+
 	dir string
 }
 
@@ -156,9 +161,14 @@ func (f file) applyAccess(cfg *jwtauth.Config) {
 		cfg.Access.Endpoints[name] = jwtauth.AccessRule{Off: r.Off, Authenticated: r.Authenticated,
 			Roles: r.Roles, AllowIPs: r.AllowIPs, Code: r.AuthCode}
 	}
+	cfg.Access.Codes = f.authCodes()
+}
+
+func (f file) authCodes() (codes []jwtauth.AuthCode) {
 	for _, c := range f.AuthCodes {
-		cfg.Access.Codes = append(cfg.Access.Codes, jwtauth.AuthCode{Code: jwtauth.Secret(c.Code), Role: c.Role, Expires: c.Expires, Endpoints: c.Endpoints})
+		codes = append(codes, jwtauth.AuthCode{Code: jwtauth.Secret(c.Code), Role: c.Role, Expires: c.Expires, Endpoints: c.Endpoints})
 	}
+	return codes
 }
 
 // verifyEmail may be written as true or false alone.
@@ -298,6 +308,7 @@ func (f file) check() error {
 	if g := f.Sessions.GraceSeconds; g != nil && (*g < 0 || *g > 600) {
 		errs = append(errs, errors.New("sessions.grace_seconds must be between 0 and 600"))
 	}
+	errs = append(errs, f.SimpleJWTLogin.check(), f.JWTAuth.check())
 	return errors.Join(errs...)
 }
 
@@ -321,6 +332,7 @@ func (f file) apply(cfg *jwtauth.Config) error {
 			cfg.Sessions.Grace = -1 // a zero there is the default
 		}
 	}
+	cfg.Tokens.MaxTTL = max(time.Hour, f.JWTAuth.ttl(), f.SimpleJWTLogin.ttl())
 	f.applyLimits(cfg)
 	f.applyLockout(cfg)
 	cfg.Audit = jwtauth.AuditConfig{Retention: time.Duration(f.Audit.RetentionDays) * 24 * time.Hour,
@@ -331,6 +343,7 @@ func (f file) apply(cfg *jwtauth.Config) error {
 	cfg.AutoLogin = jwtauth.AutoLoginConfig{Origins: f.Redirects, Target: f.AutoLogin.Target, TargetFromRequest: f.AutoLogin.TargetFromRequest}
 	cfg.Cookies = jwtauth.CookieConfig{Enabled: f.Cookies.Enabled, Strict: f.Cookies.Strict}
 	cfg.CORS = jwtauth.CORSConfig{Off: f.CORS.Off, Origins: f.CORS.Origins}
+	f.SimpleJWTLogin.apply(cfg)
 	var errs []error
 	for _, s := range f.SSO {
 		open, err := s.open()

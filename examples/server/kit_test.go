@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -219,11 +220,24 @@ func headerOf(t *testing.T, token string) (h struct{ Alg, Kid, Typ string }) {
 	return h
 }
 
+var quiet = slog.New(slog.DiscardHandler)
+
+// serveJSON makes one request without a network.
+func serveJSON(h http.Handler, method, target, body string) answer {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	a := answer{status: w.Code, header: w.Header(), text: w.Body.String()}
+	_ = json.Unmarshal(w.Body.Bytes(), &a.body) // what is no JSON has no members
+	return a
+}
+
 // testApp is a server without a network.
 func testApp(t *testing.T, config string, o options) *app {
 	t.Helper()
 	o.db, o.config = "memory", write(t, config)
-	a, err := newApp(t.Context(), o, "http://127.0.0.1:8080", environment(), slog.New(slog.DiscardHandler))
+	a, err := newApp(t.Context(), o, "http://127.0.0.1:8080", environment(), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,6 +151,18 @@ func Nicename(name string) string {
 	return b.String()
 }
 
+// NicenameOf is the nicename that was chosen, else one made of the user name,
+// else the id.
+func NicenameOf(chosen, login, id string) string {
+	if chosen != "" {
+		return chosen
+	}
+	if name := Nicename(login); name != "" {
+		return name
+	}
+	return id
+}
+
 // Route is one route of a dialect.
 type Route struct {
 	// Method and Path are in the syntax of [http.ServeMux].
@@ -205,14 +217,12 @@ func options(methods []string) http.Handler {
 // a mux or a proxy could read as another: two spellings of one path invite rules
 // that see only one of them.
 func Path(p string) (string, bool) {
-	if p != "/" {
-		p = strings.TrimSuffix(p, "/")
-	}
-	if p == "" || p[0] != '/' || strings.Contains(p, `\`) {
-		return "", false
-	}
 	if p == "/" {
 		return p, true
+	}
+	p = strings.TrimSuffix(p, "/")
+	if p == "" || p[0] != '/' || strings.Contains(p, `\`) {
+		return "", false
 	}
 	for segment := range strings.SplitSeq(p[1:], "/") {
 		if segment == "" || segment == "." || segment == ".." {
