@@ -442,9 +442,11 @@ func (a *Auth) advance(ctx context.Context, s Session, from int64, now time.Time
 }
 
 // inGrace reports whether from is the generation before the current one, and
-// was so only a moment ago.
+// was so only a moment ago. Without a grace window it never is: a request that
+// was a little earlier, or whose node's clock lags, is no exception.
 func (a *Auth) inGrace(s Session, from int64, now time.Time) bool {
-	return from == s.Generation-1 && now.Before(s.Moved.Add(a.cfg.Sessions.Grace)) && now.Before(s.Expires)
+	grace := a.cfg.Sessions.Grace
+	return grace > 0 && from == s.Generation-1 && now.Before(s.Moved.Add(grace)) && now.Before(s.Expires)
 }
 
 // retireGenerations lets access tokens below a generation die when the grace

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/go-jwtauth/jwtauth"
 )
@@ -34,6 +35,19 @@ func TestFailureBeforeASessionMovesCostsNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Without a grace window, a second use of a refresh token used to succeed if its
+// request was a little earlier than the first one's, or its node's clock behind.
+func TestWithoutGraceAnEarlierClockIsNoGrace(t *testing.T) {
+	a, c := newAuth(t, func(cfg *jwtauth.Config) { cfg.Sessions.Grace = -1 })
+	g := register(t, a, "alice")
+	if _, err := a.Refresh(bg, g.RefreshToken); err != nil {
+		t.Fatal(err)
+	}
+	c.Add(-time.Millisecond)
+	_, err := a.Refresh(bg, g.RefreshToken)
+	wantErr(t, "second use", err, jwtauth.ErrInvalidRefreshToken)
 }
 
 // A hook that leaves a rule as it is by returning nothing used to get 503.

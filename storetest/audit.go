@@ -108,7 +108,7 @@ func wantMarks(t testing.TB, s jwtauth.AuditStore, anchor, head jwtauth.AuditMar
 
 func recordsKept(t testing.TB, s jwtauth.AuditStore) {
 	want := event(1)
-	given := event(1)
+	given := want
 	given.Sequence, given.Hash, given.Key = 7, []byte("hash"), []byte("key")
 	wantNil(t, "Append", s.Append(t.Context(), given))
 	bare := jwtauth.AuditRecord{ID: event(2).ID, Time: moment(), Name: jwtauth.EventReuse, Result: jwtauth.ResultOK, Count: 1, Personal: []byte{0}}
@@ -201,7 +201,7 @@ func recordsSealed(t testing.TB, s jwtauth.AuditStore) {
 	wantMarks(t, s, mark(0), mark(0))
 	got, err := s.Follow(t.Context(), 0, 10)
 	wantIDs(t, "Follow in an empty store", got, err)
-	appended(t, s, 1, 2, 3, 4, 5)
+	kept := appended(t, s, 1, 2, 3, 4, 5)
 	got, err = s.Unsealed(t.Context(), 3)
 	wantIDs(t, "Unsealed", got, err, 1, 2, 3)
 	wantNil(t, "Seal", seal(t.Context(), s, 0, 3, 1))
@@ -212,7 +212,7 @@ func recordsSealed(t testing.TB, s jwtauth.AuditStore) {
 	got, err = s.Follow(t.Context(), 0, 10)
 	wantIDs(t, "Follow", got, err, 3, 1, 5)
 	if !t.Failed() {
-		want := event(1)
+		want := kept[0]
 		want.Sequence, want.Hash = 2, mark(2).Hash
 		wantSame(t, "sealed record", got[1], want)
 	}

@@ -31,24 +31,32 @@ type app struct {
 	// closed says that nobody can register.
 	closed     bool
 	closeRedis func() error
+	closeStore func() error
 }
 
 const defaultNamespace = "headlesskey/v1"
 
 // newApp puts the server together. base is the URL that it listens on; it is
 // the issuer where neither the flag nor the file names one.
-func newApp(ctx context.Context, o options, base string, getenv func(string) string, log *slog.Logger) (*app, error) {
+func newApp(ctx context.Context, o options, base string, getenv func(string) string, log *slog.Logger) (_ *app, err error) {
 	f, err := readFile(o.config)
 	if err != nil {
 		return nil, err
 	}
-	store, err := openStore(o.db)
+	store, closeStore, err := openStore(ctx, o.db, log)
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeStore())
+		}
+	}()
+	o.keys = cmp.Or(o.keys, besideDatabase(o.db))
 	a := &app{
-		namespace: cmp.Or(strings.Trim(f.Namespace, "/"), defaultNamespace),
-		closed:    f.Registration.Closed,
+		closeStore: closeStore,
+		namespace:  cmp.Or(strings.Trim(f.Namespace, "/"), defaultNamespace),
+		closed:     f.Registration.Closed,
 	}
 	cfg := jwtauth.Config{Issuer: cmp.Or(o.issuer, f.Issuer, base), Store: store, Logger: log}
 	if err := f.apply(&cfg); err != nil {
@@ -80,19 +88,6 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 		return nil, err
 	}
 	return a, a.createAdmin(ctx, o.admin)
-}
-
-// stores is what -db opens: the accounts, and the places of webhooks.
-type stores interface {
-	jwtauth.Store
-	jwtauth.CursorStore
-}
-
-func openStore(db string) (stores, error) {
-	if db != "memory" {
-		return nil, fmt.Errorf("-db %q: the only store is memory", db)
-	}
-	return jwtauth.NewMemoryStore(), nil
 }
 
 // routes mounts the APIs, and the host's own handlers behind protect. Where the

@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	hooksDone := app.sendWebhooks(ctx)
 	served := serve(ctx, listener, app.handler)
 	cancel() // also where serving failed
-	return errors.Join(served, hooksDone(), app.sendMail(), app.closeRedis())
+	return errors.Join(served, hooksDone(), app.sendMail(), app.closeRedis(), app.closeStore())
 }
 
 // reachable is the address as a client on this machine writes it: one that
@@ -109,10 +109,10 @@ func parseFlags(args []string, out io.Writer) (options, error) {
 	f.SetOutput(out)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
 	f.StringVar(&o.issuer, "issuer", "", "issuer `URL` of the tokens (default: that of the config file, else http:// and the address)")
-	f.StringVar(&o.db, "db", "memory", "`store`: memory keeps everything until the server stops")
+	f.StringVar(&o.db, "db", "memory", "`store`: memory (until the server stops), sqlite:FILE, postgres://user:password@host/name or mysql://user:password@host/name")
 	f.StringVar(&o.redis, "redis", "", "`URL` of a Redis that several servers share, as redis://user:password@host:6379/0: sessions, revocations, codes, counts and limits are there, and only the rest in -db")
 	f.DurationVar(&o.staleness, "staleness", 0, "how long to go on without asking -redis whether a token was revoked; it tells as well (default 0: ask every time)")
-	f.StringVar(&o.keys, "keys", "", "`directory` of the signing key and the secret, made if absent (default: new ones at each start)")
+	f.StringVar(&o.keys, "keys", "", "`directory` of the signing key and the secret, made if absent (default: FILE.keys with -db sqlite:FILE, else new ones at each start)")
 	f.StringVar(&o.admin, "admin", "", "`e-mail` address of an administrator to create, once; prints a password to change")
 	f.StringVar(&o.mail, "mail", "", "where mails go: a `directory` for .eml files, or smtp://user:password@host:587?from=address (default: nowhere)")
 	f.StringVar(&o.config, "config", "", "JSON `file` with everything else (README.md lists its keys); unknown keys are an error")
