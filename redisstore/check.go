@@ -48,7 +48,7 @@ func checkNode(ctx context.Context, node *redis.Client) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	skew := max(before.Sub(serverTime), serverTime.Sub(time.Now()))
+	skew := max(before.Sub(serverTime), time.Until(serverTime))
 	text, err := node.Info(ctx, "everything").Result()
 	if err != nil {
 		return nil, err
