@@ -93,7 +93,9 @@ type Config struct {
 }
 
 // String tells how many endpoints there are: what leads to them is secret.
-func (cfg Config) String() string { return fmt.Sprintf("webhook.Config(%d endpoints)", len(cfg.Endpoints)) }
+func (cfg Config) String() string {
+	return fmt.Sprintf("webhook.Config(%d endpoints)", len(cfg.Endpoints))
+}
 
 // GoString is String, for %#v.
 func (cfg Config) GoString() string { return cfg.String() }
