@@ -222,7 +222,11 @@ func (rule accessRule) admit(r *http.Request, c applicant) error {
 	return err
 }
 
-// codeRule bounds wrong codes by address.
+// codeLimit is the name under which codeRule bounds wrong codes by address. Unlike
+// others it is not let pass while the limiter is down: nothing else stands
+// between a guess and the next one.
+const codeLimit = "code"
+
 var codeRule = Rule{Limit: 10, Per: time.Minute}
 
 // checkCode asks for a code. Wrong ones count, whatever else is limited here.
@@ -235,7 +239,7 @@ func (g *Gate) checkCode(h http.Header, r *http.Request, endpoint string, c appl
 	if ok {
 		return code, nil
 	}
-	if err := g.auth.limit(r.Context(), h, "code", sourceKey(r), codeRule); err != nil {
+	if err := g.auth.limit(r.Context(), h, codeLimit, sourceKey(r), codeRule); err != nil {
 		return AuthCode{}, err
 	}
 	return AuthCode{}, ErrAuthCode

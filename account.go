@@ -286,7 +286,7 @@ func (a *Auth) UserByID(ctx context.Context, id string) (User, error) {
 
 // Users returns one page of accounts. It needs a store that is a [UserLister].
 func (a *Auth) Users(ctx context.Context, q UserQuery) ([]User, error) {
-	l, ok := a.cfg.Users.(UserLister)
+	l, p, ok := partOf[UserLister](a.cfg.Users)
 	if !ok {
 		return nil, ErrUnavailable.because(errors.New("this user store can't list"))
 	}
@@ -294,7 +294,7 @@ func (a *Auth) Users(ctx context.Context, q UserQuery) ([]User, error) {
 		return nil, ErrInvalidInput.saying("A page has 1 to 1,000 accounts.", "limit")
 	}
 	defaultTo(&q.Limit, 100)
-	list, err := l.ListUsers(ctx, q)
+	list, err := ask(ctx, p, 1, func(ctx context.Context) ([]User, error) { return l.ListUsers(ctx, q) })
 	return list, storeFault(err)
 }
 

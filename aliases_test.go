@@ -78,3 +78,15 @@ func TestRuleForAnAlias(t *testing.T) {
 		wantError(t, send(t, a.Handler(), request{method: "POST", path: path, token: g.AccessToken}), 404, "rest_no_route")
 	}
 }
+
+// What is refused at an alias has a record under the name of what it stands for.
+func TestAliasIsRecorded(t *testing.T) {
+	var events []jwtauth.Event
+	a, _ := newAuth(t, func(cfg *jwtauth.Config) {
+		cfg.Hooks.OnEvent = func(_ context.Context, e jwtauth.Event) { events = append(events, e) }
+	})
+	wantError(t, send(t, a.Handler(), request{method: "POST", path: "/revoke"}), 401, "missing_token")
+	if len(events) != 1 || events[0].Name != jwtauth.EventRevoke || events[0].Reason != "missing_token" {
+		t.Errorf("recorded %+v", events)
+	}
+}

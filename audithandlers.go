@@ -33,6 +33,7 @@ var endpointEvents = map[string]endpointEvent{
 	"validate":            {name: EventValidate, read: true},
 	"refresh":             {name: EventRefresh},
 	"revoke":              {name: EventRevoke},
+	revokeAlias:           {name: EventRevoke},
 	"register":            {name: EventRegister},
 	"change-password":     {name: EventPasswordChange},
 	"me":                  {name: EventReadAccount, read: true},

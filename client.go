@@ -3,6 +3,8 @@ package jwtauth
 import (
 	"context"
 	"net/netip"
+
+	"github.com/go-jwtauth/jwtauth/internal/publicnet"
 )
 
 // Client says who calls: the address, the browser or app, and an id for the
@@ -63,7 +65,7 @@ func (c Client) Source() string {
 	if !ip.IsValid() {
 		return ""
 	}
-	if ip.Is4() || nat64.Contains(ip) {
+	if ip.Is4() || publicnet.NAT64.Contains(ip) {
 		return ip.String()
 	}
 	p, err := ip.Prefix(64)
@@ -72,7 +74,3 @@ func (c Client) Source() string {
 	}
 	return p.String()
 }
-
-// nat64 is the well-known prefix of RFC 6052, section 2.1: each address below
-// it is one IPv4 host, so a /64 there is not one subscriber.
-var nat64 = netip.MustParsePrefix("64:ff9b::/96")

@@ -40,6 +40,13 @@ type Config struct {
 	Revocations RevocationStore
 	Codes       CodeStore
 	Counters    CounterStore
+	// StoreTimeout is how long one call of a store, or of Limits.Limiter, may
+	// take. What does not answer by then refuses the request with
+	// [ErrUnavailable]; so do further calls, at once, until the store answers
+	// again, which is tried ten times in that span. Work on many rows behind
+	// the requests gets ten times as long. Default 3 s; 10 ms to 1 min. A
+	// [MemoryStore] is never waited for.
+	StoreTimeout time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets one line for each event, and the precise reason of each
@@ -174,6 +181,12 @@ type LimitConfig struct {
 	SSO Rule
 	// Limiter counts. Default: a [MemoryLimiter] of this Auth alone.
 	Limiter Limiter
+	// DangerouslyAllowWhenDown lets requests pass without a limit while the
+	// Limiter does not answer, instead of refusing them with 503. Whoever can
+	// bring the Limiter down then has no limit. Wrong passwords still count
+	// in Counters, and wrong codes of Access.Codes are still refused.
+	// [EventUnlimited] records it once a minute, and [Auth.Outages] counts it.
+	DangerouslyAllowWhenDown bool
 }
 
 const (
@@ -210,6 +223,7 @@ func (cfg Config) withDefaults() Config {
 		cfg.Logger = slog.Default()
 	}
 	cfg.fillStores()
+	defaultTo(&cfg.StoreTimeout, defaultStoreTimeout)
 	defaultTo(&cfg.Tokens.TTL, defaultTokenTTL)
 	defaultTo(&cfg.Tokens.MaxTTL, cfg.Tokens.TTL)
 	cfg.Tokens.Leeway = orNone(cfg.Tokens.Leeway, defaultLeeway)
@@ -300,6 +314,7 @@ func (cfg Config) validate() error {
 		cfg.validateIssuer(),
 		cfg.validateKeys(),
 		cfg.validateStores(),
+		within("StoreTimeout", cfg.StoreTimeout, minStoreTimeout, maxStoreTimeout),
 		within("Tokens.TTL", cfg.Tokens.TTL, time.Second, maxTokenTTL),
 		within("Tokens.MaxTTL", cfg.Tokens.MaxTTL, min(cfg.Tokens.TTL, maxProfileTTL), maxProfileTTL),
 		within("Tokens.Leeway", cfg.Tokens.Leeway, 0, maxLeeway),

@@ -94,6 +94,8 @@ func (a *Auth) checkWeak() []Finding {
 		{cfg.Passwords.MinLength < defaultMinLength, Finding{"password_short", true, "Passwords.MinLength",
 			"Passwords may be shorter than 8 characters."}},
 		{cfg.Limits.Disabled, Finding{"limits_off", true, "Limits.Disabled", "Requests are not limited."}},
+		{cfg.Limits.DangerouslyAllowWhenDown, Finding{"limits_fail_open", true, "Limits.DangerouslyAllowWhenDown",
+			"Whoever can bring the limiter down has no limit."}},
 		{cfg.Lockout.Disabled, Finding{"lockout_off", true, "Lockout.Disabled", "Wrong passwords are not counted."}},
 		{cfg.AutoLogin.DangerouslySkipConfirmation, Finding{"autologin_unconfirmed", true, "AutoLogin.DangerouslySkipConfirmation",
 			"A link alone logs a browser in, also into somebody else's account."}},
@@ -145,11 +147,11 @@ func (a *Auth) checkSurroundings(ctx context.Context) []Finding {
 // none or don't answer.
 func (a *Auth) clockOff(ctx context.Context) (most time.Duration) {
 	for _, part := range []any{a.cfg.Users, a.cfg.Sessions.Store, a.cfg.Revocations} {
-		clock, ok := part.(StoreClock)
+		clock, p, ok := partOf[StoreClock](part)
 		if !ok {
 			continue
 		}
-		if server, err := clock.ServerTime(ctx); err == nil {
+		if server, err := ask(ctx, p, 1, clock.ServerTime); err == nil {
 			most = max(most, a.now().Sub(server).Abs())
 		}
 	}

@@ -2,6 +2,8 @@ package jwtauth
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -45,6 +47,26 @@ type Event struct {
 // Windows". It is a hint and proves nothing.
 func (e Event) Device() string { return deviceName(e.UserAgent) }
 
+// MarshalJSON writes the event as GET /audit shows it and webhooks send it.
+func (e Event) MarshalJSON() ([]byte, error) { return json.Marshal(viewEvent(e)) }
+
+// UnmarshalJSON reads what MarshalJSON wrote. Members that it does not know are
+// passed over: a later version may have more.
+func (e *Event) UnmarshalJSON(data []byte) error {
+	var b eventBody
+	if err := json.Unmarshal(data, &b); err != nil {
+		return err
+	}
+	t, err := time.Parse(time.RFC3339Nano, b.Time)
+	if err != nil {
+		return errors.New("jwtauth: an event without a time")
+	}
+	*e = Event{ID: b.ID, Time: t.UTC(), Name: b.Event, Result: b.Result, Reason: b.Reason, Count: b.Count,
+		UserID: string(b.User), ActorID: string(b.Actor), SessionID: b.Session, TokenID: b.TokenID, Address: b.Address,
+		UserAgent: b.UserAgent, DeviceID: b.DeviceID, RequestID: b.RequestID, Sequence: b.Sequence, Erased: b.Erased}
+	return nil
+}
+
 // The names of events.
 const (
 	EventLogin          = "login"
@@ -70,6 +92,9 @@ const (
 	// EventNewDevice is a notice beside [EventLogin]: somebody has logged in
 	// from what looks like a device that the account has not used before.
 	EventNewDevice = "login.new_device"
+	// EventUnlimited stands for Count requests that passed without a limit,
+	// see [LimitConfig.DangerouslyAllowWhenDown].
+	EventUnlimited = "limit.unavailable"
 	// EventAccess is a request to a host's own route that was refused for
 	// want of a right, or with a token that was made up or revoked.
 	EventAccess = "access"

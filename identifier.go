@@ -247,5 +247,16 @@ func notRole(r rune) bool { return !asciiAlnum(r) && !strings.ContainsRune("_-.:
 // plainText reports whether s is 1 to 255 bytes of valid UTF-8 without control
 // characters.
 func plainText(s string) bool {
-	return s != "" && len(s) <= maxPlainText && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+	return s != "" && len(s) <= maxPlainText &&
+		(printableASCII(s) || utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl))
+}
+
+// printableASCII answers for nearly every text, and quickly.
+func printableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return false
+		}
+	}
+	return true
 }

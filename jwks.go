@@ -12,15 +12,14 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
-	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-jwtauth/jwtauth/internal/publicnet"
 	"github.com/go-jwtauth/jwtauth/internal/strictjson"
 )
 
@@ -137,22 +136,13 @@ func (cfg JWKSConfig) validate() error {
 
 func (cfg JWKSConfig) validateURL() error {
 	fail := func(why string) error { return errors.New("jwtauth: JWKSConfig.URL " + why) }
-	u, err := url.Parse(cfg.URL)
-	switch {
-	case cfg.URL == "":
-		return fail("is required")
-	case err != nil || u.Hostname() == "" || u.Opaque != "":
-		return fail("is not an absolute URL")
-	case u.Scheme == "http" && !cfg.InsecureAllowHTTP:
-		return fail("must use https (InsecureAllowHTTP accepts http)")
-	case u.Scheme != "https" && u.Scheme != "http":
-		return fail("must use https")
-	case u.User != nil || u.Fragment != "":
-		return fail("must not have user info or a fragment")
+	u, err := publicnet.ParseURL(cfg.URL, cfg.InsecureAllowHTTP)
+	if err != nil {
+		return fail(err.Error())
 	}
 	// The dialer decides in any case; this only tells the operator sooner.
 	ip, err := netip.ParseAddr(u.Hostname())
-	if err == nil && cfg.Client == nil && !cfg.AllowPrivateAddresses && !publicAddr(ip) {
+	if err == nil && cfg.Client == nil && !cfg.AllowPrivateAddresses && !publicnet.Addr(ip) {
 		return fail("has an address that is not on the public internet (AllowPrivateAddresses accepts it)")
 	}
 	return nil
@@ -161,7 +151,9 @@ func (cfg JWKSConfig) validateURL() error {
 // httpClient returns a client that follows no redirect: the URL is the one that
 // the operator chose, not one that its server chooses.
 func (cfg JWKSConfig) httpClient() *http.Client {
-	c := http.Client{Transport: plainTransport(cfg.AllowPrivateAddresses)}
+	t := publicnet.Transport(jwksTimeout, cfg.AllowPrivateAddresses, nil)
+	t.DisableKeepAlives = true // one request in a quarter of an hour
+	c := http.Client{Transport: t}
 	if cfg.Client != nil {
 		c = *cfg.Client
 	}
@@ -171,22 +163,6 @@ func (cfg JWKSConfig) httpClient() *http.Client {
 	c.Jar = nil
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &c
-}
-
-// plainTransport dials directly: a proxy named by the environment would make
-// the connection, and with it the choice of address, somebody else's.
-func plainTransport(allowPrivate bool) *http.Transport {
-	dialer := &net.Dialer{Timeout: jwksTimeout}
-	if !allowPrivate {
-		dialer.Control = refusePrivate
-	}
-	return &http.Transport{
-		DialContext:            dialer.DialContext,
-		ForceAttemptHTTP2:      true,
-		DisableKeepAlives:      true, // one request in a quarter of an hour
-		TLSHandshakeTimeout:    jwksTimeout,
-		MaxResponseHeaderBytes: 64 << 10,
-	}
 }
 
 // key returns the key with exactly this kid. A kid that is in no recent set is

@@ -25,6 +25,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/go-jwtauth/jwtauth/internal/publicnet"
 )
 
 // keyServer answers with a set that a test changes, and counts the requests.
@@ -530,7 +532,7 @@ func TestPrivateAddressesAreNotDialled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.key(t.Context(), "es-1"); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), errPrivateAddr.Error()) {
+	if _, err := j.key(t.Context(), "es-1"); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), publicnet.ErrPrivate.Error()) {
 		t.Errorf("got %v", err)
 	}
 	if s.hits.Load() != 0 {

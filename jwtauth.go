@@ -61,6 +61,7 @@ type Auth struct {
 	verifier    *Verifier
 	passwords   *hasher
 	limiter     Limiter
+	outages     *outages
 	outbox      *outbox
 	sites       map[string]*ssoSite
 	guard       *originGuard
@@ -85,6 +86,8 @@ func New(cfg Config) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
+	outages := newOutages(cfg.StoreTimeout, cfg.Logger)
+	outages.bind(&cfg)
 	meter := newMeter(cfg.Metrics, cfg.Logger)
 	stores := cfg.traced(meter)
 	verifier, err := NewVerifier(VerifierConfig{
@@ -103,7 +106,7 @@ func New(cfg Config) (*Auth, error) {
 		cfg: cfg, users: stores.Users, sessions: stores.Sessions.Store, revocations: stores.Revocations,
 		codes: stores.Codes, counters: stores.Counters, meter: meter,
 		keys: cfg.Keys, secrets: secrets, verifier: verifier, passwords: newHasher(cfg.Passwords),
-		limiter: cfg.Limits.Limiter, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard, cors: newCORS(cfg),
+		limiter: cfg.Limits.Limiter, outages: outages, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard, cors: newCORS(cfg),
 		observed: new(observed),
 	}
 	a.proxies, _ = newProxies(cfg.Proxies) // validate has reported what is wrong

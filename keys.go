@@ -51,6 +51,8 @@ type keyMaterial struct {
 	signKey any              // what the signer takes; nil for a key that verifies only
 	verKey  any              // what the verifier takes
 	sigLen  int              // bytes of every signature
+	// heads are the first segments of the tokens that it signs, by type.
+	heads map[string]string
 	// The two are taken from the library's registry at load. It is shared by
 	// the process, so what others register there later has no effect here.
 	signer   jws.Signer
@@ -212,6 +214,10 @@ func newKey(kid string, signKey any, public crypto.PublicKey) (Key, error) {
 	if err := (Key{m}).selfTest(); err != nil {
 		return Key{}, err
 	}
+	m.heads = make(map[string]string, len(tokenTypes))
+	for _, typ := range tokenTypes {
+		m.heads[typ] = encodeHeader(m.alg, m.id, typ)
+	}
 	return Key{m}, nil
 }
 
@@ -262,6 +268,14 @@ func (k Key) PublicPEM() ([]byte, error) {
 		return nil, fmt.Errorf("jwtauth: encode public key: %w", err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
+}
+
+// head returns the first segment of a token of a type.
+func (k Key) head(typ string) string {
+	if k.m == nil {
+		return ""
+	}
+	return k.m.heads[typ]
 }
 
 // sign returns the raw signature of RFC 7515, section 5.1, over bytes that the

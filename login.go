@@ -538,7 +538,7 @@ func (a *Auth) Session(ctx context.Context, id string) (Session, error) {
 // first, and how many there are on all pages: for administrators. It needs a
 // store that is a [SessionLister].
 func (a *Auth) AllSessions(ctx context.Context, q SessionQuery) (page []Session, total int, err error) {
-	l, ok := a.cfg.Sessions.Store.(SessionLister)
+	l, p, ok := partOf[SessionLister](a.cfg.Sessions.Store)
 	if !ok {
 		return nil, 0, ErrUnavailable.because(errors.New("this session store can't list"))
 	}
@@ -546,8 +546,15 @@ func (a *Auth) AllSessions(ctx context.Context, q SessionQuery) (page []Session,
 		return nil, 0, ErrInvalidInput.saying("A page has 1 to 1,000 sessions.", "limit", "offset")
 	}
 	defaultTo(&q.Limit, 100)
-	page, total, err = l.ListSessions(ctx, q)
-	return page, total, storeFault(err)
+	type result struct {
+		page  []Session
+		total int
+	}
+	r, err := ask(ctx, p, 1, func(ctx context.Context) (r result, err error) {
+		r.page, r.total, err = l.ListSessions(ctx, q)
+		return r, err
+	})
+	return r.page, r.total, storeFault(err)
 }
 
 // EndSession ends one session of a user. [ErrNotFound] if the user has no such

@@ -5,19 +5,20 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"iter"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // memoryRevocations is the [RevocationStore] of a [MemoryStore]. Every request
-// asks it, so its locks are split: a check shares its three with few others,
-// and a write holds one for an instant.
+// asks it, so asking takes no lock.
 type memoryRevocations struct {
 	clock    *lastSeen
-	tokens   revocationTable[struct{}]
-	sessions revocationTable[[]generationMark]
-	users    revocationTable[int64] // credential versions below are refused
+	tokens   *revocationTable[struct{}]
+	sessions *revocationTable[[]generationMark]
+	users    *revocationTable[int64] // credential versions below are refused
 }
 
 func newMemoryRevocations(clock *lastSeen) memoryRevocations {
@@ -45,16 +46,22 @@ func (m *memoryRevocations) Revoke(ctx context.Context, r Revocation) error {
 		until = leavesAt(r.Expires)
 	}
 	if r.TokenID != "" {
-		m.tokens.merge(r.TokenID, until, past, func(old struct{}) struct{} { return old })
+		m.tokens.merge(r.TokenID, until, past, func(*struct{}) *struct{} { return &struct{}{} })
 	}
 	if r.SessionID != "" {
 		mark := generationMark{below: r.Generation, from: r.From}
-		m.sessions.merge(r.SessionID, until, past, func(old []generationMark) []generationMark {
-			return addMark(old, mark, past)
+		m.sessions.merge(r.SessionID, until, past, func(old *[]generationMark) *[]generationMark {
+			return withMark(old, mark, past)
 		})
 	}
 	if r.UserID != "" {
-		m.users.merge(r.UserID, until, past, func(old int64) int64 { return max(old, r.Version) })
+		m.users.merge(r.UserID, until, past, func(old *int64) *int64 {
+			if old != nil && *old >= r.Version {
+				return old
+			}
+			version := r.Version // alone: r is larger
+			return &version
+		})
 	}
 	return nil
 }
@@ -66,12 +73,14 @@ func (m *memoryRevocations) Revoked(ctx context.Context, ref TokenRef) (bool, er
 		return true, err
 	}
 	m.clock.see(ref.Now)
-	listed := func(struct{}) bool { return true }
-	below := func(version int64) bool { return ref.Version < version }
-	marked := func(marks []generationMark) bool { return refuses(marks, ref.Generation, ref.Now) }
-	return m.tokens.check(ref.TokenID, listed) ||
-		m.users.check(ref.UserID, below) ||
-		m.sessions.check(ref.SessionID, marked), nil
+	if m.tokens.find(ref.TokenID) != nil {
+		return true, nil
+	}
+	if version := m.users.find(ref.UserID); version != nil && ref.Version < *version {
+		return true, nil
+	}
+	marks := m.sessions.find(ref.SessionID)
+	return marks != nil && refuses(*marks, ref.Generation, ref.Now), nil
 }
 
 // generationMark refuses the generations of a session below one, from a time
@@ -84,6 +93,22 @@ type generationMark struct {
 // covers reports whether m refuses whatever other does, at every time.
 func (m generationMark) covers(other generationMark) bool {
 	return m.below >= other.below && !m.from.After(other.from)
+}
+
+// over is the mark of a session that has ended, which most have.
+var over = []generationMark{{below: AllGenerations}}
+
+// withMark returns what addMark makes of old, which others read meanwhile.
+func withMark(old *[]generationMark, add generationMark, past int64) *[]generationMark {
+	if over[0].covers(add) && add.covers(over[0]) {
+		return &over
+	}
+	var marks []generationMark
+	if old != nil {
+		marks = slices.Clone(*old)
+	}
+	marks = addMark(marks, add, past)
+	return &marks
 }
 
 // maxMarks bounds what a client that refreshes without end makes us keep.
@@ -121,9 +146,18 @@ func refuses(marks []generationMark, generation int64, now time.Time) bool {
 	return false
 }
 
-// revocationTable holds one kind of entry. It is split by key into shards.
+// revocationTable holds one kind of entry. It is an open hash table, split by
+// key into shards, which readers look through while writers add to it: a slot is
+// filled before the word that makes it visible, and a table that gets too full
+// is copied and exchanged as a whole.
+//
+// Keys are kept as 127 bits of their hash under random seeds, which is a third
+// of the memory. Two keys with the same bits would share an entry. Nobody can
+// look for them, and by chance it happens to one in 10³⁸; a token would then be
+// refused, never accepted.
 type revocationTable[V any] struct {
-	seed   maphash.Seed
+	seeds  [2]maphash.Seed
+	filled atomic.Bool // by the first entry: an empty table costs nothing
 	shards [revocationShards]revocationShard[V]
 }
 
@@ -131,41 +165,141 @@ type revocationTable[V any] struct {
 const revocationShards = 64
 
 type revocationShard[V any] struct {
-	mu      *sync.RWMutex
-	entries expiring[V]
+	slots atomic.Pointer[[]revocationSlot[V]] // never full
+
+	mu     sync.Mutex // held by whoever changes slots
+	used   int
+	writes int   // since the last copy
+	first  int64 // when the first entry leaves
 }
 
-func newRevocationTable[V any]() revocationTable[V] {
-	t := revocationTable[V]{seed: maphash.MakeSeed()}
+type revocationSlot[V any] struct {
+	low, high atomic.Uint64 // low is 0 in a free slot, and set last
+	value     atomic.Pointer[V]
+	until     int64 // for writers
+}
+
+func newRevocationTable[V any]() *revocationTable[V] {
+	t := &revocationTable[V]{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
 	for i := range t.shards {
-		t.shards[i] = revocationShard[V]{mu: new(sync.RWMutex), entries: newExpiring[V]()}
+		t.shards[i].slots.Store(new([]revocationSlot[V]))
+		t.shards[i].first = never
 	}
 	return t
 }
 
-func (t *revocationTable[V]) shard(key string) *revocationShard[V] {
-	return &t.shards[maphash.String(t.seed, key)%revocationShards]
+// find returns the value of key, or nil.
+func (t *revocationTable[V]) find(key string) *V {
+	if !t.filled.Load() {
+		return nil
+	}
+	low := t.low(key)
+	slots := *t.shard(low).slots.Load()
+	for i := range probe(low, len(slots)) {
+		switch slots[i].low.Load() {
+		case 0:
+			return nil
+		case low:
+			if slots[i].high.Load() == t.high(key) {
+				return slots[i].value.Load()
+			}
+		}
+	}
+	return nil
 }
 
-// merge replaces the value of key by what change makes of it, or of the zero
-// value. An entry never leaves earlier than it would have.
-func (t *revocationTable[V]) merge(key string, until, past int64, change func(V) V) {
-	s := t.shard(key)
+func (t *revocationTable[V]) low(key string) uint64  { return maphash.String(t.seeds[0], key) | 1 }
+func (t *revocationTable[V]) high(key string) uint64 { return maphash.String(t.seeds[1], key) }
+
+func (t *revocationTable[V]) shard(low uint64) *revocationShard[V] {
+	return &t.shards[low>>1%revocationShards]
+}
+
+// probe yields the places of n where a key may be, in their order.
+func probe(low uint64, n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		i := int(low >> 32 * uint64(n) >> 32)
+		for range n {
+			if !yield(i) {
+				return
+			}
+			if i++; i == n {
+				i = 0
+			}
+		}
+	}
+}
+
+// merge replaces the value of key by what change makes of it, or of nil. What
+// was read before must not change. An entry never leaves earlier than it would
+// have.
+func (t *revocationTable[V]) merge(key string, until, past int64, change func(*V) *V) {
+	low, high := t.low(key), t.high(key)
+	s := t.shard(low)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.entries.sweep(past)
-	var old V
-	if v := s.entries.get(key); v != nil {
-		old = *v
+	s.makeRoom(past)
+	t.filled.Store(true)
+	slots := *s.slots.Load()
+	for i := range probe(low, len(slots)) {
+		slot := &slots[i]
+		switch slot.low.Load() {
+		case 0:
+			s.used++
+			s.first = min(s.first, until)
+			slot.until = until
+			slot.value.Store(change(nil))
+			slot.high.Store(high)
+			slot.low.Store(low)
+			return
+		case low:
+			if slot.high.Load() == high {
+				slot.until = max(slot.until, until)
+				slot.value.Store(change(slot.value.Load()))
+				return
+			}
+		}
 	}
-	s.entries.put(key, max(until, s.entries.until(key)), change(old))
 }
 
-// check reports whether there is a value for key that applies.
-func (t *revocationTable[V]) check(key string, applies func(V) bool) bool {
-	s := t.shard(key)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	v := s.entries.get(key)
-	return v != nil && applies(*v)
+// makeRoom copies the entries into a table that is half full, when there is no
+// room for another or when some left at the time past or before. Each copy is
+// paid for by the writes before it, a part of what it copies.
+func (s *revocationShard[V]) makeRoom(past int64) {
+	s.writes++
+	old := *s.slots.Load()
+	full := (s.used+1)*4 > len(old)*3
+	stale := s.first <= past && s.writes > s.used/8
+	if !full && !stale {
+		return
+	}
+	kept := 0
+	for i := range old {
+		if old[i].low.Load() != 0 && old[i].until > past {
+			kept++
+		}
+	}
+	slots := make([]revocationSlot[V], 2*(kept+4))
+	s.used, s.writes, s.first = kept, 0, never
+	for i := range old {
+		if old[i].low.Load() != 0 && old[i].until > past {
+			s.first = min(s.first, old[i].until)
+			place(slots, &old[i])
+		}
+	}
+	s.slots.Store(&slots)
+}
+
+// place copies a slot into a table that nobody reads yet.
+func place[V any](slots []revocationSlot[V], from *revocationSlot[V]) {
+	low := from.low.Load()
+	for i := range probe(low, len(slots)) {
+		if slots[i].low.Load() == 0 {
+			slots[i].until = from.until
+			slots[i].value.Store(from.value.Load())
+			slots[i].high.Store(from.high.Load())
+			slots[i].low.Store(low)
+			return
+		}
+	}
 }

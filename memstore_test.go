@@ -92,55 +92,65 @@ func TestMemoryStoreRefusesWhatProtectsNothing(t *testing.T) {
 	}
 }
 
-// The figures of these benchmarks are bytes per entry at 1e6 entries; run them
-// with -benchtime=1x.
-
-func BenchmarkMemoryStoreSessionBytes(b *testing.B) {
-	now := time.Now()
-	benchmarkBytes(b, func(s *jwtauth.MemoryStore, i int) error {
-		_, err := s.CreateSession(b.Context(), jwtauth.Session{
-			ID: fmt.Sprintf("%022d", i), UserID: fmt.Sprint(i / 2), Generation: 1, SecretID: "s1",
-			Created: now, Moved: now, Expires: now.Add(time.Hour), Address: "203.0.113.7",
-			UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-		}, jwtauth.SessionLimit{})
-		return err
-	})
-}
-
-func BenchmarkMemoryStoreRevokedTokenBytes(b *testing.B) {
-	expires := time.Now().Add(time.Hour)
-	benchmarkBytes(b, func(s *jwtauth.MemoryStore, i int) error {
-		return s.Revoke(b.Context(), jwtauth.Revocation{TokenID: fmt.Sprintf("%036d", i), Expires: expires})
-	})
-}
-
-func BenchmarkMemoryStoreRevokedSessionBytes(b *testing.B) {
-	expires := time.Now().Add(time.Hour)
-	benchmarkBytes(b, func(s *jwtauth.MemoryStore, i int) error {
-		return s.Revoke(b.Context(), jwtauth.Revocation{SessionID: fmt.Sprintf("%022d", i), Generation: 2, Expires: expires})
-	})
-}
-
-func BenchmarkMemoryStoreCounterBytes(b *testing.B) {
-	now := time.Now()
-	benchmarkBytes(b, func(s *jwtauth.MemoryStore, i int) error {
-		_, err := s.Hit(b.Context(), fmt.Sprintf("%032d", i), 5, time.Hour, now)
-		return err
-	})
-}
-
-func benchmarkBytes(b *testing.B, add func(s *jwtauth.MemoryStore, i int) error) {
-	const n = 1_000_000
-	for b.Loop() {
-		before := heapBytes()
-		s := jwtauth.NewMemoryStore()
-		for i := range n {
-			if err := add(s, i); err != nil {
-				b.Fatal(err)
+// What an entry may take, with everything that leads to it.
+func TestMemoryStoreBudgets(t *testing.T) {
+	const n = 100_000
+	now := time.Unix(1_800_000_000, 0)
+	expires := now.Add(time.Hour)
+	for _, tc := range []struct {
+		name string
+		most uint64 // bytes
+		add  func(s *jwtauth.MemoryStore, i int) error
+	}{
+		{"session", 150, func(s *jwtauth.MemoryStore, i int) error {
+			_, err := s.CreateSession(t.Context(), jwtauth.Session{
+				ID: fmt.Sprintf("%022d", i), UserID: fmt.Sprint(i / 2), Generation: 1, CredentialVersion: 1, SecretID: "s1",
+				Created: now, Moved: now, Expires: expires, Address: fmt.Sprintf("203.0.%d.%d", i>>8&255, i&255),
+				UserAgent: fmt.Sprint("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/", i%50),
+			}, jwtauth.SessionLimit{})
+			return err
+		}},
+		{"revoked token", 80, func(s *jwtauth.MemoryStore, i int) error {
+			return s.Revoke(t.Context(), jwtauth.Revocation{TokenID: fmt.Sprintf("%036d", i), Expires: expires})
+		}},
+		{"ended session", 80, func(s *jwtauth.MemoryStore, i int) error {
+			return s.Revoke(t.Context(), jwtauth.Revocation{SessionID: fmt.Sprintf("%022d", i), Generation: jwtauth.AllGenerations, Expires: expires})
+		}},
+		{"version of a user", 80, func(s *jwtauth.MemoryStore, i int) error {
+			return s.Revoke(t.Context(), jwtauth.Revocation{UserID: fmt.Sprint(i), Version: 2, Expires: expires})
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := heapBytes()
+			s := jwtauth.NewMemoryStore()
+			for i := range n {
+				if err := tc.add(s, i); err != nil {
+					t.Fatal(err)
+				}
 			}
+			used := (heapBytes() - before) / n
+			t.Logf("%d bytes each", used)
+			if used > tc.most {
+				t.Errorf("%d bytes each, want at most %d", used, tc.most)
+			}
+			runtime.KeepAlive(s)
+		})
+	}
+}
+
+func TestRevokedAllocatesNothing(t *testing.T) {
+	s, now := jwtauth.NewMemoryStore(), time.Unix(1_800_000_000, 0)
+	r := jwtauth.Revocation{TokenID: "t", SessionID: "s", Generation: 2, UserID: "u", Version: 2, Expires: now.Add(time.Hour)}
+	if err := s.Revoke(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	ref := jwtauth.TokenRef{TokenID: "t2", SessionID: "s", Generation: 2, UserID: "u", Version: 2, Now: now}
+	if n := testing.AllocsPerRun(100, func() {
+		if revoked, err := s.Revoked(t.Context(), ref); revoked || err != nil {
+			t.Fatal(revoked, err)
 		}
-		b.ReportMetric(float64(heapBytes()-before)/n, "bytes/entry")
-		runtime.KeepAlive(s)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
@@ -163,6 +173,7 @@ func BenchmarkMemoryStoreRevoked(b *testing.B) {
 	}
 	ref := jwtauth.TokenRef{TokenID: "t-1", SessionID: "s7", Generation: 2, UserID: "42", Version: 1, Now: now}
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if got, err := s.Revoked(b.Context(), ref); got || err != nil {

@@ -47,7 +47,8 @@ func (c *caller) Value(key any) any {
 }
 
 // who says who calls, unless the host or a middleware further out has said so
-// already. It is made out when first asked for, and the same from then on.
+// already. It is made out when first asked for, and the same from then on: most
+// requests never ask, and a request id alone costs as much as all of [Auth.Require].
 func (c *caller) who() *Client {
 	if known := c.client.Load(); known != nil {
 		return known
@@ -152,9 +153,11 @@ func (a *Auth) RateLimit(name string, rule Rule) func(http.Handler) http.Handler
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c, r, err := a.identify(r)
-			key := sourceKey(r)
+			var key string
 			if err == nil {
 				key = sessionKey(&c.own.Identity)
+			} else {
+				key = sourceKey(r)
 			}
 			if err := a.limit(r.Context(), w.Header(), hostRoute+name, key, rule); err != nil {
 				writeError(w, err)
@@ -183,8 +186,11 @@ func (a *Auth) limit(ctx context.Context, h http.Header, name, key string, rule 
 	}
 	now := a.now()
 	u, err := a.limiter.Allow(ctx, name+"|"+key, rule, now)
-	if err != nil {
+	switch {
+	case err != nil && name == codeLimit:
 		return ErrUnavailable.because(err)
+	case err != nil:
+		return a.unlimited(ctx, err)
 	}
 	u = u.rounded(now)
 	writeUsage(h, u)
@@ -231,4 +237,14 @@ func (a *Auth) tokenOf(r *http.Request) (string, error) {
 		err = ErrMissingToken
 	}
 	return token, err
+}
+
+// WithIdentity returns a request whose context says who calls, for
+// [FromContext] and for the records of what is done: for handlers that take
+// tokens from elsewhere and have verified id with [Auth.Verify].
+func (a *Auth) WithIdentity(r *http.Request, id *Identity) *http.Request {
+	c := a.caller(r)
+	c.known = true
+	c.own.set(id)
+	return r.WithContext(c)
 }

@@ -96,3 +96,19 @@ func TestIdentityOfAnotherAuth(t *testing.T) {
 		})
 	}
 }
+
+// A handler that takes tokens from elsewhere says who it was.
+func TestWithIdentity(t *testing.T) {
+	a, _ := newAuth(t)
+	want := must(a.Verify(bg, register(t, a, "alice").AccessToken))(t)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if id, ok := jwtauth.FromContext(r.Context()); !ok || id.UserID != want.UserID || id.TokenID != want.TokenID {
+				t.Errorf("identified %+v, %v", id, ok)
+			}
+		})).ServeHTTP(w, a.WithIdentity(r, want))
+	})
+	if r := send(t, h, request{method: "GET", path: "/"}); r.status != 200 {
+		t.Errorf("answered %d %s", r.status, r.text)
+	}
+}

@@ -3,15 +3,11 @@ package jwtauth
 import (
 	"container/heap"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"hash/maphash"
 	"math"
-	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // Rule allows Limit uses per Per, as a token bucket: Limit uses may come at
@@ -50,11 +46,6 @@ func (r Rule) validate() error {
 		return errors.New("per must be between 1 s and 31 days")
 	}
 	return nil
-}
-
-// perSecond is the rate at which the bucket refills.
-func (r Rule) perSecond() rate.Limit {
-	return rate.Limit(float64(r.Limit) / r.Per.Seconds())
 }
 
 // refill is how long it takes to gain so many uses, rounded up: whoever waits
@@ -138,8 +129,9 @@ type Limiter interface {
 //
 // A clock that is set back refills nothing until it has caught up.
 type MemoryLimiter struct {
-	// MaxKeys is how many keys are counted apart, for which up to 35 MB are
-	// used. Default 100,000; at least 64. Set it before the first use.
+	// MaxKeys is how many keys are counted apart, for at most 160 bytes each,
+	// however long they are. Default 100,000; at least 64. Set it before the
+	// first use.
 	MaxKeys int
 
 	seed   maphash.Seed
@@ -149,8 +141,6 @@ type MemoryLimiter struct {
 const (
 	defaultMaxKeys = 100_000
 	limiterShards  = 64
-	// maxLimiterKey bounds the memory of a key; longer ones are hashed.
-	maxLimiterKey = 64
 	// maxShared bounds the shared buckets of a shard, since a hook may make
 	// up any number of rules.
 	maxShared = 8
@@ -177,61 +167,61 @@ func (m *MemoryLimiter) Allow(_ context.Context, key string, rule Rule, now time
 	if rule.off() || rule.validate() != nil {
 		return Usage{}, errNoLimit
 	}
-	if len(key) > maxLimiterKey {
-		sum := sha256.Sum256([]byte(key))
-		key = string(sum[:])
-	}
-	// The seed is random: nobody can choose keys that crowd one shard.
-	s := &m.shards[maphash.String(m.seed, key)%limiterShards]
+	// A key is kept as a hash of it. The seed is random: nobody can choose keys
+	// that crowd one shard or share a bucket, and that two of 100,000 share one
+	// by chance happens to one limiter in billions.
+	id := maphash.String(m.seed, key)
+	s := &m.shards[id%limiterShards]
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.bucket(key, rule, now, max(m.MaxKeys/limiterShards, 1)).take(rule, now), nil
+	u := s.bucket(id, rule, now, max(m.MaxKeys/limiterShards, 1)).take(rule, now)
+	s.mu.Unlock()
+	return u, nil
 }
 
 // limiterShard is one of the parts that lock independently.
 type limiterShard struct {
 	mu      sync.Mutex
-	buckets map[string]*bucket
+	buckets map[uint64]*bucket
 	// queue holds the same buckets, the first to be full again in front.
 	queue bucketQueue
 	// shared has the buckets of keys for which there was no room, by rule.
 	shared map[Rule]*bucket
 }
 
-// bucket returns the one that counts for key.
-func (s *limiterShard) bucket(key string, rule Rule, now time.Time, room int) *bucket {
-	if b, ok := s.buckets[key]; ok {
+// bucket returns the one that counts for a key.
+func (s *limiterShard) bucket(id uint64, rule Rule, now time.Time, room int) *bucket {
+	if b, ok := s.buckets[id]; ok {
 		return b
 	}
-	if len(s.buckets) >= room && !s.evict(now) {
+	if len(s.buckets) >= room && !s.evict(now.UnixNano()) {
 		return s.overflow(rule, now)
 	}
 	if s.buckets == nil {
-		s.buckets = make(map[string]*bucket)
+		s.buckets = make(map[uint64]*bucket)
 	}
-	// A copy: key may be part of a longer text, which would stay in memory.
-	b := newBucket(strings.Clone(key), rule, now)
-	s.buckets[b.key] = b
+	b := newBucket(id, rule, now)
+	s.buckets[id] = b
 	heap.Push(&s.queue, b)
 	return b
 }
 
 // evict removes a bucket that is full again, and reports whether there was one.
-func (s *limiterShard) evict(now time.Time) bool {
+func (s *limiterShard) evict(now int64) bool {
 	for {
 		// due is the time of an earlier use. It is corrected here rather than
 		// at each use, which keeps uses cheap. (Only a change to a quicker
 		// rule makes it too late: then the bucket stays for longer.)
 		b := s.queue[0]
-		if b.due.After(now) {
+		if b.due > now {
 			return false
 		}
-		if !b.full.After(now) {
+		full := b.full()
+		if full <= now {
 			heap.Pop(&s.queue)
-			delete(s.buckets, b.key)
+			delete(s.buckets, b.id)
 			return true
 		}
-		b.due = b.full
+		b.due = full
 		heap.Fix(&s.queue, 0)
 	}
 }
@@ -248,82 +238,86 @@ func (s *limiterShard) overflow(rule Rule, now time.Time) *bucket {
 		if s.shared == nil {
 			s.shared = make(map[Rule]*bucket)
 		}
-		b = newBucket("", rule, now)
+		b = newBucket(0, rule, now)
 		s.shared[which] = b
 	}
 	return b
 }
 
-// bucket counts the uses of one key.
+// bucket counts the uses of one key. It is a token bucket like that of package
+// golang.org/x/time/rate, which takes more memory. Times are in Unix nanoseconds.
 type bucket struct {
-	key  string
+	id   uint64
 	rule Rule
-	// tokens is the bucket proper, as of last.
-	tokens *rate.Limiter
+	// left is how many uses there are, with fractions, as of last.
+	left float64
 	// last is the latest time that was seen here.
-	last time.Time
-	// full is when the bucket is full again.
-	full time.Time
-	// due is the place in the queue: what full was some uses ago.
-	due time.Time
+	last int64
+	// due is the place in the queue: when the bucket would have been full again
+	// some uses ago.
+	due int64
 }
 
-func newBucket(key string, rule Rule, now time.Time) *bucket {
-	return &bucket{
-		key: key, rule: rule, tokens: rate.NewLimiter(rule.perSecond(), rule.Limit),
-		last: now, full: now, due: now,
-	}
+func newBucket(id uint64, rule Rule, now time.Time) *bucket {
+	at := now.UnixNano()
+	return &bucket{id: id, rule: rule, left: float64(rule.Limit), last: at, due: at}
 }
+
+// full is when all uses are back.
+func (b *bucket) full() int64 { return b.last + int64(b.rule.refill(float64(b.rule.Limit)-b.left)) }
 
 // take consumes one use, if there is one.
 func (b *bucket) take(rule Rule, now time.Time) Usage {
-	// rate.Limiter would follow a clock that goes back, and then refill for
-	// the same span of time twice. Callers that run concurrently arrive out
-	// of order by a little, always.
-	at := b.last
-	if now.After(at) {
-		at = now
+	b.advance(now.UnixNano())
+	b.follow(rule)
+	allowed := b.left >= 1-rule.forgiven()
+	if allowed {
+		b.left--
 	}
-	b.follow(rule, at)
-	b.last = at
-	allowed := b.tokens.AllowN(at, 1)
-	left := b.tokens.TokensAt(at)
-	b.full = at.Add(rule.refill(float64(rule.Limit) - left))
-	u := Usage{Allowed: allowed, Limit: rule.Limit, Remaining: rule.whole(left), Reset: b.full}
+	// behind is how far now lies before the latest time that was seen: by a
+	// little, always, when callers run concurrently.
+	behind := time.Duration(b.last - now.UnixNano())
+	u := Usage{Allowed: allowed, Limit: rule.Limit, Remaining: rule.whole(b.left),
+		Reset: now.Add(behind + rule.refill(float64(rule.Limit)-b.left))}
 	if !allowed {
-		u.RetryAfter = at.Add(rule.refill(1 - left)).Sub(now)
+		u.RetryAfter = behind + rule.refill(1-b.left)
 	}
 	return u
+}
+
+// advance adds what came back until now. A clock that goes back gives nothing:
+// the same span of time would count twice.
+func (b *bucket) advance(now int64) {
+	if now <= b.last {
+		return
+	}
+	back := float64(now-b.last) / float64(b.rule.Per) * float64(b.rule.Limit)
+	b.left = min(b.left+back, float64(b.rule.Limit))
+	b.last = now
 }
 
 // follow makes rule the one that counts from now on. The part that is spent
 // stays the same: who had used up three of five has used up six of ten. So
 // neither a new rule nor going back and forth between two gives anything back.
-func (b *bucket) follow(rule Rule, at time.Time) {
-	if rule == b.rule {
-		return
+func (b *bucket) follow(rule Rule) {
+	if rule != b.rule {
+		b.left = max(b.left, 0) / float64(b.rule.Limit) * float64(rule.Limit)
+		b.rule = rule
 	}
-	part := b.tokens.TokensAt(at) / float64(b.rule.Limit)
-	// A bucket that was emptied a while ago holds exactly the part that has
-	// come back since.
-	emptied := at.Add(-time.Duration(max(part, 0) * float64(rule.Per)))
-	b.rule = rule
-	b.tokens = rate.NewLimiter(rule.perSecond(), rule.Limit)
-	b.tokens.AllowN(emptied, rule.Limit)
 }
 
-// whole is how many uses a bucket with that content allows. Like rate.Limiter,
-// it forgives what comes back within a nanosecond: without that, rounding
+// forgiven is what comes back within half a nanosecond. Without that, rounding
 // would now and then refuse a use at the very moment that was announced.
-func (r Rule) whole(left float64) int {
-	return max(int(math.Floor(left+float64(r.perSecond())*1e-9)), 0)
-}
+func (r Rule) forgiven() float64 { return float64(r.Limit) / float64(r.Per) / 2 }
+
+// whole is how many uses a bucket with that content allows.
+func (r Rule) whole(left float64) int { return max(int(left+r.forgiven()), 0) }
 
 // bucketQueue implements [heap.Interface], ordered by due.
 type bucketQueue []*bucket
 
 func (q bucketQueue) Len() int           { return len(q) }
-func (q bucketQueue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q bucketQueue) Less(i, j int) bool { return q[i].due < q[j].due }
 func (q bucketQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
 
 // Push adds a bucket at the end.

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/go-jwtauth/jwtauth"
 )
 
@@ -330,10 +332,36 @@ func TestMillionKeysStayInBounds(t *testing.T) {
 	}
 	used := heapInUse() - before
 	t.Logf("%d bytes in all, %d a key", used, used/100_000)
-	if used > 48<<20 {
-		t.Errorf("a million keys hold %d MiB, want at most 48", used>>20)
+	if used > 160*100_000 {
+		t.Errorf("a million keys hold %d bytes, want at most 160 for each of the 100,000 that are counted", used)
 	}
 	runtime.KeepAlive(l)
+}
+
+// One key counts as rate.Limiter does, the obvious twin, while its clock goes
+// on.
+func TestOneKeyCountsAsRateLimiter(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		rule := jwtauth.Rule{Limit: 1 + r.IntN(50), Per: time.Second + time.Duration(r.Int64N(int64(time.Hour)))}
+		l, twin, now := jwtauth.NewMemoryLimiter(), rate.NewLimiter(rate.Limit(float64(rule.Limit)/rule.Per.Seconds()), rule.Limit), noon
+		for i := range 500 {
+			now = now.Add(time.Duration(r.Int64N(int64(rule.Per)/int64(rule.Limit) + 1)))
+			u := must(l.Allow(t.Context(), "k", rule, now))(t)
+			want, left := twin.AllowN(now, 1), twin.TokensAt(now)
+			if u.Allowed != want || float64(u.Remaining) > left+1e-6 || float64(u.Remaining) < left-1-1e-6 {
+				t.Fatalf("%+v, use %d: %+v, want %t with %f left", rule, i, u, want, left)
+			}
+		}
+	}
+}
+
+func TestLimiterAllocatesNothingForAKnownKey(t *testing.T) {
+	l := jwtauth.NewMemoryLimiter()
+	rule := jwtauth.Rule{Limit: 1_000_000, Per: time.Minute}
+	if n := testing.AllocsPerRun(100, func() { allow(t, l, "login|a:203.0.113.7", rule, noon) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
 }
 
 func heapInUse() int64 {

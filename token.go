@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jwtauth/jwtauth/internal/strictjson"
@@ -31,17 +32,17 @@ type Claims struct {
 	// Roles are the user's roles when the token was made.
 	Roles []string
 
-	raw []byte
+	raw string
 }
 
 // Raw returns all claims as the JSON object that was signed.
-func (c Claims) Raw() json.RawMessage { return slices.Clone(c.raw) }
+func (c Claims) Raw() json.RawMessage { return json.RawMessage(c.raw) }
 
 // Decode stores the claim with exactly that name into the value that into
 // points to, as [json.Unmarshal] does. It reports false, without an error, if
 // the token has no such claim.
 func (c Claims) Decode(name string, into any) (bool, error) {
-	members, err := strictjson.Parse(c.raw, claimLimits, nil)
+	members, err := strictjson.ParseText(c.raw, claimLimits, nil)
 	if err != nil {
 		return false, fmt.Errorf("jwtauth: claims: %w", err)
 	}
@@ -59,6 +60,8 @@ const (
 	typeSSO       = "sso+jwt"
 	typeAutoLogin = "autologin+jwt"
 )
+
+var tokenTypes = []string{typeAccess, typeSSO, typeAutoLogin}
 
 // maxTokenBytes bounds the work that an unverified token can cause.
 const maxTokenBytes = 8 << 10
@@ -119,6 +122,7 @@ type gate struct {
 	leeway        time.Duration // for iat and nbf only
 	maxLifetime   time.Duration
 	acceptExpired time.Duration // how long after exp a token still passes
+	headers       *knownHeaders // nil: each one is read
 }
 
 // keyFinder returns the key with exactly that id.
@@ -129,13 +133,15 @@ type keyFinder func(ctx context.Context, kid string) (Key, error)
 // believed: shape, header, key, signature, and only then the claims.
 func (g *gate) check(ctx context.Context, token string, keys keyFinder, now time.Time) (Claims, Key, error) {
 	fail := func(err error) (Claims, Key, error) { return Claims{}, Key{}, err }
-	head, payload, sig, err := split(token)
+	t, err := split(token)
 	if err != nil {
 		return fail(err)
 	}
-	h, err := parseHeader(head)
-	if err != nil {
-		return fail(err)
+	h, known := g.headers.find(t.head)
+	if !known {
+		if h, err = readHeader(t.head); err != nil {
+			return fail(err)
+		}
 	}
 	key, err := keys(ctx, h.kid)
 	if err != nil {
@@ -148,72 +154,128 @@ func (g *gate) check(ctx context.Context, token string, keys keyFinder, now time
 	if h.typ != g.typ {
 		return fail(invalidToken(ReasonType))
 	}
-	signed := token[:strings.LastIndexByte(token, '.')]
-	if key.verify([]byte(signed), sig) != nil {
+	if key.verify(t.signed, t.sig) != nil {
 		return fail(invalidToken(ReasonSignature))
 	}
-	c, err := parseClaims(payload)
+	if !known {
+		g.headers.add(t.head, h)
+	}
+	c, err := parseClaims(t.payload)
 	if err != nil {
 		return fail(err)
 	}
 	return c, key, g.judge(&c, now)
 }
 
+// compact is a token taken apart.
+type compact struct {
+	head    string // as it was written
+	signed  []byte // head and payload, as they were written
+	sig     []byte
+	payload string
+}
+
 // split takes a compact serialization apart (RFC 7515, section 7.1). Each
 // segment must be what encoding its own bytes gives: no padding, no line
 // breaks, no unused bits. A second spelling of a token would slip past every
-// comparison of its text.
-func split(token string) (head, payload, sig []byte, err error) {
-	if len(token) > maxTokenBytes {
-		return nil, nil, nil, invalidToken(ReasonMalformed)
-	}
+// comparison of its text. (That of the header is left to readHeader.)
+func split(token string) (compact, error) {
 	first := strings.IndexByte(token, '.')
 	last := strings.LastIndexByte(token, '.')
-	if first <= 0 || last-first < 2 || last == len(token)-1 {
-		return nil, nil, nil, invalidToken(ReasonMalformed)
+	switch {
+	case len(token) > maxTokenBytes,
+		first <= 0 || last-first < 2 || last == len(token)-1,
+		strings.IndexByte(token, '\r') >= 0, strings.IndexByte(token, '\n') >= 0:
+		return compact{}, invalidToken(ReasonMalformed)
 	}
-	buf := make([]byte, len(token))
-	head, ok1 := decodeSegment(buf, token[:first])
-	payload, ok2 := decodeSegment(buf[len(head):], token[first+1:last])
-	sig, ok3 := decodeSegment(buf[len(head)+len(payload):], token[last+1:])
-	if !ok1 || !ok2 || !ok3 {
-		return nil, nil, nil, invalidToken(ReasonMalformed)
+	// One buffer for all: the text, and behind it what it says.
+	buf := make([]byte, len(token)+strictBase64.DecodedLen(len(token)))
+	text, space := buf[:copy(buf, token)], buf[len(token):]
+	middle, end := text[first+1:last], text[last+1:]
+	n := strictBase64.DecodedLen(len(middle))
+	payload, ok1 := decodeBytes(space[:n], middle)
+	sig, ok2 := decodeBytes(space[n:n+strictBase64.DecodedLen(len(end))], end)
+	if !ok1 || !ok2 {
+		return compact{}, invalidToken(ReasonMalformed)
 	}
-	return head, payload, sig, nil
+	return compact{head: token[:first], signed: text[:last], sig: sig, payload: string(payload)}, nil
 }
 
 var strictBase64 = base64.RawURLEncoding.Strict()
 
 // decodeSegment decodes s into the start of buf.
 func decodeSegment(buf []byte, s string) ([]byte, bool) {
-	// encoding/base64 skips line breaks even in strict mode.
-	if strings.ContainsAny(s, "\r\n") {
-		return nil, false
-	}
 	n := strictBase64.DecodedLen(len(s))
-	if n > len(buf) {
+	// encoding/base64 skips line breaks even in strict mode.
+	if n > len(buf) || strings.IndexByte(s, '\r') >= 0 || strings.IndexByte(s, '\n') >= 0 {
 		return nil, false
 	}
-	out := buf[:n:n]
-	m, err := strictBase64.Decode(out, []byte(s))
-	return out, err == nil && m == n
+	return decodeBytes(buf[:n:n], []byte(s))
+}
+
+// decodeBytes decodes s, which has no line breaks, into all of out.
+func decodeBytes(out, s []byte) ([]byte, bool) {
+	n, err := strictBase64.Decode(out, s)
+	return out, err == nil && n == len(out)
 }
 
 // header holds the three members that a header may have.
 type header struct{ alg, kid, typ string }
 
+// readHeader reads the first segment of a token.
+func readHeader(segment string) (header, error) {
+	data, ok := decodeSegment(make([]byte, len(segment)), segment)
+	if !ok {
+		return header{}, invalidToken(ReasonMalformed)
+	}
+	return parseHeader(string(data))
+}
+
+// knownHeaders are the headers of tokens whose signature was good. All tokens of
+// a key begin with the same text, and what it says need not be read again. Only
+// genuine ones enter, so nobody can fill the few places with others.
+type knownHeaders struct {
+	places [4]atomic.Pointer[knownHeader]
+	added  atomic.Uint32
+}
+
+type knownHeader struct {
+	text string
+	header
+}
+
+func (k *knownHeaders) find(text string) (header, bool) {
+	if k == nil {
+		return header{}, false
+	}
+	for i := range k.places {
+		if h := k.places[i].Load(); h != nil && h.text == text {
+			return h.header, true
+		}
+	}
+	return header{}, false
+}
+
+func (k *knownHeaders) add(text string, h header) {
+	if k == nil {
+		return
+	}
+	place := k.added.Add(1) % uint32(len(k.places))
+	k.places[place].Store(&knownHeader{strings.Clone(text), h})
+}
+
 // parseHeader refuses every other member: crit, b64, zip, jwk, jku, x5u, x5c
 // and whatever may come all ask the verifier to do something that it does not
 // do (RFC 7515, section 4.1.11; RFC 8725, section 3.10).
-func parseHeader(data []byte) (header, error) {
+func parseHeader(data string) (header, error) {
 	var space [4]strictjson.Member
-	members, err := strictjson.Parse(data, headerLimits, space[:0])
+	members, err := strictjson.ParseText(data, headerLimits, space[:0])
 	if err != nil {
 		return header{}, invalidToken(ReasonMalformed)
 	}
 	var h header
 	for _, m := range members {
-		s, ok := m.Value.String()
+		s, ok := m.Value.Text()
 		if !ok || !plainText(s) {
 			return header{}, invalidToken(ReasonHeader)
 		}
@@ -236,9 +298,9 @@ func parseHeader(data []byte) (header, error) {
 }
 
 // parseClaims reads the payload of a token whose signature fits.
-func parseClaims(payload []byte) (Claims, error) {
+func parseClaims(payload string) (Claims, error) {
 	var space [24]strictjson.Member
-	members, err := strictjson.Parse(payload, claimLimits, space[:0])
+	members, err := strictjson.ParseText(payload, claimLimits, space[:0])
 	if err != nil {
 		return Claims{}, invalidToken(ReasonMalformed)
 	}
@@ -290,7 +352,7 @@ func (c *Claims) set(m strictjson.Member) (ok bool) {
 }
 
 func text(v strictjson.Value) (string, bool) {
-	s, ok := v.String()
+	s, ok := v.Text()
 	return s, ok && plainText(s)
 }
 
@@ -392,10 +454,12 @@ func sign(key Key, typ string, c Claims, extra map[string]any) (token string, pa
 	if err != nil {
 		return "", nil, err
 	}
-	if _, err := parseClaims(payload); err != nil {
+	if _, err := parseClaims(string(payload)); err != nil {
 		return "", nil, fmt.Errorf("claims that no verifier would accept: %s", Reason(err))
 	}
-	out := appendHeader(make([]byte, 0, 512), key, typ)
+	head := key.head(typ)
+	out := make([]byte, 0, len(head)+2+strictBase64.EncodedLen(len(payload)+maxSignature))
+	out = append(out, head...)
 	out = append(out, '.')
 	out = strictBase64.AppendEncode(out, payload)
 	sig, err := key.sign(out)
@@ -410,15 +474,19 @@ func sign(key Key, typ string, c Claims, extra map[string]any) (token string, pa
 	return string(out), payload, nil
 }
 
-func appendHeader(dst []byte, key Key, typ string) []byte {
+// maxSignature is what most keys need; a longer one costs a copy.
+const maxSignature = 256
+
+// encodeHeader returns the first segment of the tokens of a type.
+func encodeHeader(alg, kid, typ string) string {
 	h := make([]byte, 0, 192)
 	h = append(h, `{"alg":`...)
-	h = appendString(h, key.Algorithm())
+	h = appendString(h, alg)
 	h = append(h, `,"kid":`...)
-	h = appendString(h, key.ID())
+	h = appendString(h, kid)
 	h = append(h, `,"typ":`...)
 	h = appendString(h, typ)
-	return strictBase64.AppendEncode(dst, append(h, '}'))
+	return strictBase64.EncodeToString(append(h, '}'))
 }
 
 // encodeClaims writes the claims in a fixed order, the extra ones last and sorted.

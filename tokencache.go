@@ -42,6 +42,9 @@ const (
 	// cacheNew is what a token has that came for the second time, so that the
 	// next one which does takes the place of another.
 	cacheNew = 2
+	// cacheTail is how much of a token says where it lies, in bytes. Whether
+	// it is the one that lies there depends on every byte.
+	cacheTail = 64
 )
 
 type cacheSet struct {
@@ -64,10 +67,11 @@ func newTokenCache(size int) *tokenCache {
 	return &tokenCache{seed: maphash.MakeSeed(), sets: make([]cacheSet, (size+cacheWays-1)/cacheWays)}
 }
 
-// locate returns the set of a token and its tag in it. The seed is random:
-// nobody can choose tokens that crowd one set.
+// locate returns the set of a token and its tag in it. Both follow from the end
+// of the text: a signature, which is as good as random, and quick to hash. The
+// seed is random too: nobody can choose tokens that crowd one set.
 func (c *tokenCache) locate(text string) (s *cacheSet, tag uint32) {
-	sum := maphash.String(c.seed, text)
+	sum := maphash.String(c.seed, text[max(0, len(text)-cacheTail):])
 	return &c.sets[(sum>>32)*uint64(len(c.sets))>>32], uint32(sum)
 }
 

@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 )
@@ -24,48 +25,65 @@ func (c *tokenCache) held() (n int) {
 	return n
 }
 
-// Ten tokens that come once to one of a user who comes again: the cache stays
-// within its bound, and the users find theirs.
-func TestFloodOfValidTokensPushesNobodyOut(t *testing.T) {
+// floodedCache has 6,000 users in a cache of 10,000 and, for each of their
+// requests from one on, ten tokens that come once. It returns the part of the
+// users' requests that found theirs.
+func floodedCache(from int) (c *tokenCache, hits float64) {
 	const size, users, requests, flood = 10_000, 6_000, 100_000, 10
 	now := time.Unix(1_800_000_000, 0)
-	end := now.Add(time.Hour)
-	for _, tc := range []struct {
-		name  string
-		pause bool // the flood begins when the users are there already
-	}{{"users there first", true}, {"users come into the flood", false}} {
-		t.Run(tc.name, func(t *testing.T) {
-			c, r := newTokenCache(size), rand.New(rand.NewPCG(1, 2))
-			hits, once := 0, 0
-			for i := range requests {
-				user := fmt.Sprintf("header.payload of user %d.signature", r.IntN(users))
-				if c.get(user) != nil {
-					hits++
-				} else {
-					c.put(entryUntil(end), user, now)
-				}
-				if tc.pause && i < requests/2 {
-					continue
-				}
-				for range flood {
-					once++
-					token := fmt.Sprintf("header.payload that comes once %d.signature", once)
-					if c.get(token) != nil {
-						t.Fatal("a token was found that was never put")
-					}
-					c.put(entryUntil(end), token, now)
-				}
-			}
-			if n := c.held(); n > size {
-				t.Errorf("%d entries, want at most %d", n, size)
-			}
-			ratio := float64(hits) / requests
-			t.Logf("hit ratio of the users: %.2f", ratio)
-			if ratio < 0.6 {
-				t.Errorf("hit ratio %.2f, want at least 0.60", ratio)
+	c, r, once := newTokenCache(size), rand.New(rand.NewPCG(1, 2)), 0
+	offer := func(token string) (held bool) {
+		if c.get(token) != nil {
+			return true
+		}
+		c.put(entryUntil(now.Add(time.Hour)), token, now)
+		return false
+	}
+	for i := range requests {
+		if offer(fmt.Sprintf("header.payload of user %d.signature", r.IntN(users))) {
+			hits++
+		}
+		if i < from {
+			continue
+		}
+		for range flood {
+			once++
+			offer(fmt.Sprintf("header.payload that comes once %d.signature", once))
+		}
+	}
+	return c, hits / requests
+}
+
+// The cache stays within its bound under a flood, and the users find theirs.
+func TestFloodOfValidTokensPushesNobodyOut(t *testing.T) {
+	for name, from := range map[string]int{"users there first": 50_000, "users come into the flood": 0} {
+		t.Run(name, func(t *testing.T) {
+			c, hits := floodedCache(from)
+			t.Logf("hit ratio of the users: %.2f", hits)
+			if n := c.held(); n > 10_000 || hits < 0.6 {
+				t.Errorf("%d entries and a hit ratio of %.2f, want at most 10,000 and at least 0.60", n, hits)
 			}
 		})
 	}
+}
+
+func BenchmarkTokenCache(b *testing.B) {
+	now := time.Unix(1_800_000_000, 0)
+	b.Run("hit", func(b *testing.B) {
+		c, token := newTokenCache(10_000), strings.Repeat("a token of usual length ", 18)
+		c.put(entryUntil(now.Add(time.Hour)), token, now)
+		for b.Loop() {
+			if c.get(token) == nil {
+				b.Fatal("not there")
+			}
+		}
+	})
+	b.Run("flood", func(b *testing.B) {
+		for b.Loop() {
+			_, hits := floodedCache(50_000)
+			b.ReportMetric(hits*100, "%hits")
+		}
+	})
 }
 
 func TestCacheHoldsAtMostItsSize(t *testing.T) {

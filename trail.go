@@ -329,7 +329,7 @@ type auditBounded interface{ AuditLimit() int }
 // needs sealMu.
 func (a *Auth) purgeTrail(ctx context.Context) error {
 	now := a.now()
-	if b, ok := a.cfg.Audit.Store.(auditBounded); ok {
+	if b, _, ok := partOf[auditBounded](a.cfg.Audit.Store); ok {
 		if err := a.purgeTo(ctx, now, int64(b.AuditLimit())); err != nil {
 			return err
 		}

@@ -79,6 +79,9 @@ type VerifierConfig struct {
 	// Revocations is asked about every token. Nil: none is asked, and a
 	// token lives until it expires.
 	Revocations RevocationStore
+	// StoreTimeout is how long one question to Revocations may take, as
+	// [Config.StoreTimeout]. Default 3 s.
+	StoreTimeout time.Duration
 	// CacheSize is how many accepted tokens are remembered, so that a token
 	// that comes again costs no signature. Each takes some 700 bytes and
 	// twice its own length. What can change is asked each time all the same:
@@ -123,15 +126,16 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 	}
 	cfg.Leeway = orNone(cfg.Leeway, defaultLeeway)
 	defaultTo(&cfg.MaxLifetime, maxTokenTTL)
+	defaultTo(&cfg.StoreTimeout, defaultStoreTimeout)
 	defaultTo(&cfg.CacheSize, defaultCacheSize)
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	return &Verifier{
 		gate: gate{issuer: cfg.Issuer, audience: slices.Clone(cfg.Audience), typ: typeAccess,
-			leeway: cfg.Leeway, maxLifetime: cfg.MaxLifetime},
+			leeway: cfg.Leeway, maxLifetime: cfg.MaxLifetime, headers: new(knownHeaders)},
 		keys:        cfg.finder(),
-		revocations: cfg.Revocations,
+		revocations: boundRevocations(cfg.Revocations, cfg.StoreTimeout, cfg.Logger),
 		cache:       newTokenCache(cfg.CacheSize),
 		now:         cfg.Now,
 		log:         cfg.Logger,
@@ -152,6 +156,7 @@ func (cfg VerifierConfig) validate() error {
 	}
 	add((cfg.Keys == nil) == (cfg.JWKS == nil), "Keys or JWKS is required, and not both")
 	add(cfg.Leeway > maxLeeway, "Leeway must be at most 10 min")
+	add(cfg.StoreTimeout < minStoreTimeout || cfg.StoreTimeout > maxStoreTimeout, "StoreTimeout must be between 10ms and 1m")
 	add(cfg.MaxLifetime < 0 || cfg.MaxLifetime > maxSessionLife, "MaxLifetime must be positive and at most 10 years")
 	add(cfg.CacheSize > maxCacheSize, "CacheSize must be at most 10,000,000")
 	return errors.Join(errs...)

@@ -226,7 +226,7 @@ func (in *input) err() error {
 // or it is of another scheme. The scheme is case-insensitive and followed by
 // exactly one space (RFC 6750, section 2.1; RFC 9110, section 11.1).
 func bearer(h http.Header) (string, error) {
-	values := h.Values("Authorization")
+	values := h["Authorization"]
 	if len(values) == 0 {
 		return "", nil
 	}
@@ -237,7 +237,7 @@ func bearer(h http.Header) (string, error) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return "", nil
 	}
-	if !ok || token == "" || strings.ContainsAny(token, " \t,") {
+	if !ok || token == "" || strings.IndexByte(token, ' ') >= 0 || strings.IndexByte(token, '\t') >= 0 || strings.IndexByte(token, ',') >= 0 {
 		return "", errAmbiguousHeader
 	}
 	return token, nil
@@ -394,6 +394,17 @@ func (id jsonID) MarshalJSON() ([]byte, error) {
 		return []byte(id), nil
 	}
 	return json.Marshal(string(id))
+}
+
+// UnmarshalJSON reads either form.
+func (id *jsonID) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		return json.Unmarshal(data, (*string)(id))
+	}
+	var n json.Number
+	err := json.Unmarshal(data, &n)
+	*id = jsonID(n)
+	return err
 }
 
 func (a *Auth) viewUser(ctx context.Context, u User) (json.RawMessage, error) {

@@ -56,38 +56,36 @@ type adminBody struct {
 	Data    any    `json:"data,omitempty"`
 }
 
-var errTokenNotFound = &wprest.Error{Code: "jwt_auth_token_not_found", Message: "There is no such token.", Status: http.StatusNotFound}
+var errTokenNotFound = &wprest.Error{Code: "jwt_auth_token_not_found", Message: "There is no such token.", Status: http.StatusNotFound, Cause: jwtauth.ErrNotFound}
 
-// administrator refuses everybody else: 401 who is not known, 403 who is.
+// administrator refuses everybody else: 401 who is not known, 403 who is. What is
+// done from then on is recorded as done by this one.
 func (c *call) administrator() error {
-	token, err := c.header()
+	token, err := bearer(c.r.Header)
 	if err != nil {
 		return wprest.Forbidden(true)
 	}
-	id, err := c.api.auth.Verify(c.r.Context(), token)
+	c.id, err = c.api.auth.Verify(c.r.Context(), token)
 	switch {
 	case errors.Is(err, jwtauth.ErrInvalidToken):
 		return wprest.Forbidden(true)
 	case err != nil:
 		return err
-	case !id.HasRole(c.api.admin):
+	case !c.id.HasRole(c.api.admin):
 		return wprest.Forbidden(false)
 	}
+	c.r = c.api.auth.WithIdentity(c.r, c.id)
 	return nil
 }
 
-// listTokens answers GET /admin/tokens. What is wrong with a filter is said in
-// the envelope of these routes.
+// listTokens answers GET /admin/tokens.
 func (c *call) listTokens() (any, error) {
 	if err := c.administrator(); err != nil {
 		return nil, err
 	}
-	f, complaint, err := c.filter()
-	switch {
-	case err != nil:
+	f, err := c.filter()
+	if err != nil {
 		return nil, err
-	case complaint != "":
-		return answer{http.StatusBadRequest, adminBody{Message: complaint}}, nil
 	}
 	var page []jwtauth.Session
 	var total int
@@ -114,22 +112,22 @@ type filter struct {
 // maxPages keeps the offset within what any store can count.
 const maxPages = 1_000_000
 
-// filter reads the parameters; a complaint says what is wrong with one.
-func (c *call) filter() (f filter, complaint string, err error) {
+// filter reads the parameters.
+func (c *call) filter() (f filter, err error) {
 	q := map[string]string{}
 	for _, name := range []string{"user_id", "username", "status", "created_at", "expires_at", "page", "per_page"} {
 		text, _, e := c.params.Text(name)
 		if e != nil {
-			return f, "", e
+			return f, e
 		}
 		q[name] = text
 	}
 	var ok bool
 	if f.page, ok = number(q["page"], 1, maxPages); !ok {
-		return f, "The page must be a number from 1 on.", nil
+		return f, complaint("The page must be a number from 1 on.")
 	}
 	if f.query.Limit, ok = number(q["per_page"], 10, 100); !ok {
-		return f, "A page has 1 to 100 tokens.", nil
+		return f, complaint("A page has 1 to 100 tokens.")
 	}
 	f.query.Offset = (f.page - 1) * f.query.Limit
 	f.query.UserID = q["user_id"]
@@ -143,12 +141,12 @@ func (c *call) filter() (f filter, complaint string, err error) {
 	case "revoked":
 		f.nothing = true // what is revoked is not kept
 	default:
-		return f, "The status must be active, expired or revoked.", nil
+		return f, complaint("The status must be active, expired or revoked.")
 	}
 	if !f.days(q["created_at"], q["expires_at"]) {
-		return f, "A date is written YYYY-MM-DD.", nil
+		return f, complaint("A date is written YYYY-MM-DD.")
 	}
-	return f, "", c.narrow(&f, q["username"])
+	return f, c.narrow(&f, q["username"])
 }
 
 // days limits the list to the login and the end of one day, in UTC.

@@ -87,49 +87,32 @@ func userClaim(_ context.Context, u jwtauth.User, _ jwtauth.Session) (map[string
 	return map[string]any{"data": map[string]any{"user": map[string]any{"id": u.ID}}}, nil
 }
 
-// endpoint is one route. An outcome is the body of a 200, or an error.
+// endpoint is one route. An outcome is the body of a 200, or an error; event is
+// what it is recorded as, where the core has not done so.
 type endpoint struct {
 	name, rule, method, path string
 	limit                    jwtauth.Limit
+	event                    string
+	read                     bool
 	handle                   func(*call) (any, error)
 }
 
 func (api *API) endpoints() []endpoint {
 	list := []endpoint{
-		{"token", "token", "POST", "/token", jwtauth.LimitLogin, (*call).token},
-		{"validate", "validate", "POST", "/token/validate", jwtauth.LimitValidate, (*call).validate},
+		{"token", "token", "POST", "/token", jwtauth.LimitLogin, jwtauth.EventLogin, false, (*call).token},
+		{"validate", "validate", "POST", "/token/validate", jwtauth.LimitValidate, jwtauth.EventValidate, true, (*call).validate},
 	}
 	if api.mode == Free {
 		return list
 	}
 	return append(list,
-		endpoint{"refresh", "refresh", "POST", "/token/refresh", jwtauth.LimitRefresh, (*call).refresh},
-		endpoint{"revoke", "revoke", "POST", "/token/revoke", jwtauth.LimitRevoke, (*call).revoke},
-		endpoint{"admin-list", "admin", "GET", "/admin/tokens", "", (*call).listTokens},
-		endpoint{"admin-get", "admin", "GET", "/admin/tokens/{id}", "", (*call).getToken},
-		endpoint{"admin-revoke", "admin", "PUT", "/admin/tokens/{id}", "", (*call).revokeToken},
-		endpoint{"admin-delete", "admin", "DELETE", "/admin/tokens/{id}", "", (*call).deleteToken},
+		endpoint{"refresh", "refresh", "POST", "/token/refresh", jwtauth.LimitRefresh, jwtauth.EventRefresh, false, (*call).refresh},
+		endpoint{"revoke", "revoke", "POST", "/token/revoke", jwtauth.LimitRevoke, jwtauth.EventRevoke, false, (*call).revoke},
+		endpoint{"admin-list", "admin", "GET", "/admin/tokens", "", jwtauth.EventReadSessions, true, (*call).listTokens},
+		endpoint{"admin-get", "admin", "GET", "/admin/tokens/{id}", "", jwtauth.EventReadSessions, true, (*call).getToken},
+		endpoint{"admin-revoke", "admin", "PUT", "/admin/tokens/{id}", "", jwtauth.EventSessionEnd, false, (*call).revokeToken},
+		endpoint{"admin-delete", "admin", "DELETE", "/admin/tokens/{id}", "", jwtauth.EventSessionEnd, false, (*call).deleteToken},
 	)
-}
-
-// outcome is how a request of an endpoint ended, for the record.
-func (e endpoint) outcome(err error) jwtauth.Outcome {
-	o := jwtauth.Outcome{Err: err}
-	switch e.name {
-	case "token":
-		o.Event = jwtauth.EventLogin
-	case "validate":
-		o.Event, o.Read = jwtauth.EventValidate, true
-	case "refresh":
-		o.Event = jwtauth.EventRefresh
-	case "revoke":
-		o.Event = jwtauth.EventRevoke
-	case "admin-list", "admin-get":
-		o.Event, o.Read = jwtauth.EventReadSessions, true
-	default:
-		o.Event = jwtauth.EventSessionEnd
-	}
-	return o
 }
 
 // Routes returns the routes, for other routers.
@@ -144,6 +127,7 @@ type call struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	params wprest.Params
+	id     *jwtauth.Identity // who asks, once that was verified
 }
 
 // serve makes a handler of an endpoint. Every outcome leaves through finish.
@@ -193,23 +177,19 @@ func (c *call) admit(e endpoint) error {
 	return err
 }
 
-// finish is the one way out.
+// finish is the one way out: it sees that there is a record, and answers. If
+// there can't be one, nothing else is answered.
 func (c *call) finish(e endpoint, body any, err error) {
-	if err = c.api.gate.Finish(c.r, "jwt-auth "+e.name, e.outcome(err)); err != nil {
+	told := recorded(err)
+	outcome := jwtauth.Outcome{Event: e.event, Read: e.read, Identity: c.id, Err: told}
+	if fault := c.api.gate.Finish(c.r, "jwt-auth "+e.name, outcome); fault != told {
+		err = fault
+	}
+	if err != nil {
 		c.api.writeError(c.w, err)
 		return
 	}
-	if a, ok := body.(answer); ok {
-		wprest.WriteJSON(c.w, a.status, a.body)
-		return
-	}
 	wprest.WriteJSON(c.w, http.StatusOK, body)
-}
-
-// answer is a body with another status than 200.
-type answer struct {
-	status int
-	body   any
 }
 
 var bodyLimits = strictjson.Limits{Depth: 8, Members: 64}
@@ -322,22 +302,18 @@ func (c *call) validate() (any, error) {
 }
 
 // verified returns the token of the header if it is good.
-func (c *call) verified() (string, error) {
-	token, err := c.header()
-	if err != nil {
+func (c *call) verified() (token string, err error) {
+	if token, err = c.header(); err != nil {
 		return "", err
 	}
-	id, err := c.api.auth.Verify(c.r.Context(), token)
-	if err != nil {
+	if c.id, err = c.api.auth.Verify(c.r.Context(), token); err != nil {
 		return "", err
 	}
 	// Who was deleted a moment ago has a token until it is known to be revoked.
-	if _, err := c.api.auth.UserByID(c.r.Context(), id.UserID); errors.Is(err, jwtauth.ErrNotFound) {
-		return "", jwtauth.ErrInvalidToken
-	} else if err != nil {
-		return "", err
+	if _, err = c.api.auth.UserByID(c.r.Context(), c.id.UserID); errors.Is(err, jwtauth.ErrNotFound) {
+		err = jwtauth.ErrInvalidToken
 	}
-	return token, nil
+	return token, err
 }
 
 const refreshPrefix = "jr1."

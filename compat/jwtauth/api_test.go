@@ -73,7 +73,7 @@ func TestRefreshRotates(t *testing.T) {
 	if again := refresh(first["refresh_token"]); again["refresh_token"] != second["refresh_token"] {
 		t.Errorf("a lost answer did not converge: %v", again)
 	}
-	*k.now = k.now.Add(31 * time.Second)
+	k.clock.Add(31 * time.Second)
 	if old, young := validate(first["token"]), validate(second["token"]); old != 403 || young != 200 {
 		t.Errorf("after the grace the old token is answered with %d, the new one with %d", old, young)
 	}
@@ -153,7 +153,7 @@ func TestAttackVectorsRefused(t *testing.T) {
 				cfg.Keys = must(jwtauth.NewKeySet(key))(t)
 				cfg.Tokens = jwtauth.TokenConfig{TTL: time.Duration(vectors.Profile.MaxLifetimeSeconds) * time.Second, Leeway: -1}
 			})
-			*k.now = time.Unix(vectors.Profile.Now, 0)
+			k.clock.Add(time.Unix(vectors.Profile.Now, 0).Sub(epoch))
 			kits[alg] = append(kits[alg], k)
 		}
 	}
@@ -247,6 +247,52 @@ func TestFaultsFailClosed(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Every outcome of a route has one record: who, what, and why not.
+func TestEveryOutcomeIsRecorded(t *testing.T) {
+	for _, tc := range []struct {
+		name, method, path, token, form string // token: of alice, of root, or none
+		event, user, actor, reason      string
+	}{
+		{"login", "POST", "/token", "", loginForm, jwtauth.EventLogin, "1", "", ""},
+		{"login refused", "POST", "/token", "", "username=alice&password=wrong", jwtauth.EventLogin, "1", "", "invalid_credentials"},
+		{"login without a name", "POST", "/token", "", "", jwtauth.EventLogin, "", "", "missing_fields"},
+		{"validate", "POST", "/token/validate", "alice", "", jwtauth.EventValidate, "1", "", ""},
+		{"validate refused", "POST", "/token/validate", "", "", jwtauth.EventValidate, "", "", "missing_token"},
+		{"refresh refused", "POST", "/token/refresh", "", "refresh_token=x", jwtauth.EventRefresh, "", "", "jwt_auth_invalid_refresh_token"},
+		{"revoke", "POST", "/token/revoke", "alice", "", jwtauth.EventRevoke, "1", "", ""},
+		{"list", "GET", "/admin/tokens", "root", "", jwtauth.EventReadSessions, "2", "", ""},
+		{"list refused", "GET", "/admin/tokens", "alice", "", jwtauth.EventReadSessions, "1", "", "rest_forbidden"},
+		{"list with a bad filter", "GET", "/admin/tokens?status=dead", "root", "", jwtauth.EventReadSessions, "2", "", "rest_invalid_param"},
+		{"session that is not there", "GET", "/admin/tokens/x", "root", "", jwtauth.EventReadSessions, "2", "", "not_found"},
+		{"bad JSON", "POST", "/token/refresh", "", "%", jwtauth.EventRefresh, "", "", "bad_request"},
+		{"session ended by an administrator", "PUT", "/admin/tokens/{session}", "root", "", jwtauth.EventSessionEnd, "1", "2", ""},
+		{"session deleted by an administrator", "DELETE", "/admin/tokens/{session}", "root", "", jwtauth.EventSessionEnd, "1", "2", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var events []jwtauth.Event
+			k := newKit(t, wpjwt.Config{Mode: wpjwt.Pro}, func(cfg *jwtauth.Config) {
+				cfg.Hooks.OnEvent = func(_ context.Context, e jwtauth.Event) {
+					if e.Name != jwtauth.EventNewDevice { // beside the login
+						events = append(events, e)
+					}
+				}
+			})
+			k.register(t, "alice")
+			k.register(t, "root", "administrator")
+			alice := k.login(t, "alice")
+			token := map[string]string{"alice": alice.AccessToken, "root": k.login(t, "root").AccessToken}[tc.token]
+			events = nil
+			k.send(tc.method, "/jwt-auth/v1"+strings.Replace(tc.path, "{session}", alice.Session.ID, 1), token, tc.form)
+			if len(events) != 1 {
+				t.Fatalf("%d records: %+v", len(events), events)
+			}
+			if e := events[0]; e.Name != tc.event || e.UserID != tc.user || e.ActorID != tc.actor || e.Reason != tc.reason {
+				t.Errorf("recorded %s of %q by %q, reason %q", e.Name, e.UserID, e.ActorID, e.Reason)
+			}
+		})
 	}
 }
 

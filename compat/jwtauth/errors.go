@@ -10,14 +10,40 @@ import (
 	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
-// Errors that the core does not know: it takes a token from anywhere.
+// Refusals that the core does not know: it takes a token from anywhere.
 var (
-	errNoHeader  = refusal("jwt_auth_no_auth_header", "There is no Authorization header.")
-	errBadHeader = refusal("jwt_auth_bad_auth_header", "The Authorization header must be Bearer, a space and the token.")
+	errNoHeader  = refusal("jwt_auth_no_auth_header", "There is no Authorization header.", jwtauth.ErrMissingToken)
+	errBadHeader = refusal("jwt_auth_bad_auth_header", "The Authorization header must be Bearer, a space and the token.",
+		&jwtauth.Error{Code: "bad_authorization_header"})
 )
 
-func refusal(code, message string) *wprest.Error {
-	return &wprest.Error{Code: code, Message: message, Status: http.StatusForbidden}
+func refusal(code, message string, cause error) *wprest.Error {
+	return &wprest.Error{Code: code, Message: message, Status: http.StatusForbidden, Cause: cause}
+}
+
+// complaint says what is wrong with a filter, in the envelope of the
+// administrator's routes.
+type complaint string
+
+func (c complaint) Error() string { return string(c) }
+
+// recorded is the core's error for one of the protocol: what log and record are
+// told.
+func recorded(err error) error {
+	var known *jwtauth.Error
+	var own *wprest.Error
+	var about complaint
+	switch {
+	case err == nil || errors.As(err, &known):
+		return err
+	case errors.As(err, &about):
+		return jwtauth.ErrInvalidInput
+	case errors.As(err, &own) && own.Code == "rest_missing_callback_param":
+		return jwtauth.ErrMissingFields
+	case own != nil:
+		return &jwtauth.Error{Code: own.Code, Message: own.Message}
+	}
+	return err
 }
 
 // header returns the token of the Authorization header.
@@ -52,7 +78,7 @@ func failed(err error) error {
 	for _, known := range []*jwtauth.Error{jwtauth.ErrInvalidCredentials, jwtauth.ErrMissingFields, jwtauth.ErrInvalidInput,
 		jwtauth.ErrAccountDisabled, jwtauth.ErrEmailNotVerified, jwtauth.ErrTooManySessions} {
 		if errors.Is(err, known) {
-			return refusal("jwt_auth_failed", message(err))
+			return refusal("jwt_auth_failed", message(err), err)
 		}
 	}
 	return err
@@ -70,6 +96,11 @@ func message(err error) string {
 // writeError answers with an error, in the envelope and with the statuses of the
 // plugins where they have one for it.
 func (api *API) writeError(w http.ResponseWriter, err error) {
+	var about complaint
+	if errors.As(err, &about) {
+		wprest.WriteJSON(w, http.StatusBadRequest, adminBody{Message: string(about)})
+		return
+	}
 	var own *wprest.Error
 	if !errors.As(err, &own) {
 		own = api.translate(err)
@@ -89,9 +120,9 @@ func (api *API) translate(err error) *wprest.Error {
 	case errors.Is(err, jwtauth.ErrMissingToken):
 		return errNoHeader
 	case errors.Is(err, jwtauth.ErrInvalidToken):
-		return api.tokenError(jwtauth.Reason(err))
+		return api.tokenError(err)
 	case errors.Is(err, jwtauth.ErrInvalidRefreshToken):
-		return refusal("jwt_auth_invalid_refresh_token", message(err))
+		return refusal("jwt_auth_invalid_refresh_token", message(err), err)
 	case jwtauth.Code(err) == "rest_no_route":
 		return wprest.NoRoute()
 	}
@@ -104,14 +135,14 @@ func (api *API) translate(err error) *wprest.Error {
 
 // tokenError tells apart what the plugins do. All of it was found out after the
 // signature had been checked, so it tells nothing to whoever makes up tokens.
-func (api *API) tokenError(reason string) *wprest.Error {
-	switch {
+func (api *API) tokenError(err error) *wprest.Error {
+	switch reason := jwtauth.Reason(err); {
 	case reason == jwtauth.ReasonExpired:
-		return refusal("jwt_auth_invalid_token", "The token has expired.")
+		return refusal("jwt_auth_invalid_token", "The token has expired.", err)
 	case reason == jwtauth.ReasonIssuer:
-		return refusal("jwt_auth_bad_iss", "The token was issued by another server.")
+		return refusal("jwt_auth_bad_iss", "The token was issued by another server.", err)
 	case reason == jwtauth.ReasonRevoked && api.mode == Pro:
-		return refusal("jwt_auth_revoked_token", "The token has been revoked.")
+		return refusal("jwt_auth_revoked_token", "The token has been revoked.", err)
 	}
-	return refusal("jwt_auth_invalid_token", "The token is not valid.")
+	return refusal("jwt_auth_invalid_token", "The token is not valid.", err)
 }

@@ -17,9 +17,9 @@ func world(cfg wpjwt.Config, happen func(t *testing.T, k *kit, alice *jwtauth.Gr
 		k := newKit(t, cfg, change...)
 		k.register(t, "alice")
 		k.register(t, "root", "administrator")
-		*k.now = k.now.Add(time.Minute)
+		k.clock.Add(time.Minute)
 		root := k.login(t, "root")
-		*k.now = k.now.Add(time.Minute)
+		k.clock.Add(time.Minute)
 		alice := k.login(t, "alice")
 		values := map[string]string{"token": alice.AccessToken, "refresh": alice.RefreshToken, "session": alice.Session.ID,
 			"root": root.AccessToken, "rootsession": root.Session.ID, "code": goodCode}
@@ -42,7 +42,7 @@ func TestExchanges(t *testing.T) {
 			k.send("POST", "/jwt-auth/v1/token/validate", alice.AccessToken, "")
 		}
 	}
-	expired := func(_ *testing.T, k *kit, _ *jwtauth.Grant, _ map[string]string) { *k.now = k.now.Add(time.Hour) }
+	expired := func(_ *testing.T, k *kit, _ *jwtauth.Grant, _ map[string]string) { k.clock.Add(time.Hour) }
 	revoked := func(t *testing.T, k *kit, alice *jwtauth.Grant, _ map[string]string) {
 		if err := k.auth.Revoke(bg, alice.AccessToken); err != nil {
 			t.Fatal(err)
@@ -60,7 +60,7 @@ func TestExchanges(t *testing.T) {
 	}
 	reused := func(t *testing.T, k *kit, alice *jwtauth.Grant, _ map[string]string) {
 		must(k.auth.Refresh(bg, alice.RefreshToken))(t)
-		*k.now = k.now.Add(time.Hour)
+		k.clock.Add(time.Hour)
 	}
 	gone := func(t *testing.T, k *kit, alice *jwtauth.Grant, values map[string]string) {
 		if err := k.auth.DeleteUser(bg, alice.User.ID); err != nil {
@@ -69,10 +69,10 @@ func TestExchanges(t *testing.T) {
 	}
 	many := func(t *testing.T, k *kit, alice *jwtauth.Grant, values map[string]string) {
 		for _, name := range []string{"s3", "s4"} {
-			*k.now = k.now.Add(time.Minute)
+			k.clock.Add(time.Minute)
 			values[name] = k.login(t, "alice").Session.ID
 		}
-		*k.now = k.now.Add(time.Minute)
+		k.clock.Add(time.Minute)
 		must(k.auth.Refresh(bg, alice.RefreshToken))(t)
 	}
 	access := func(rule jwtauth.AccessRule) wpjwt.Config {

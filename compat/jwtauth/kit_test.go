@@ -27,27 +27,44 @@ const (
 	goodCode     = "k7Jq2ZxW9pLr4TnV8sDf3A"
 )
 
+// clock is a time that tests move.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
 // kit is a site with the dialect mounted as in a host, and a clock to move.
 type kit struct {
 	auth    *jwtauth.Auth
 	api     *wpjwt.API
 	handler http.Handler
-	now     *time.Time
+	clock   *clock
 }
 
 var testKey = sync.OnceValues(func() (jwtauth.Key, error) { return jwtauth.GenerateKey("ES256") })
 
 func newKit(t testing.TB, cfg wpjwt.Config, change ...func(*jwtauth.Config)) *kit {
 	t.Helper()
-	now := epoch
-	k := &kit{now: &now}
+	k := &kit{clock: &clock{now: epoch}}
 	key := must(testKey())(t)
 	core := jwtauth.Config{
 		Issuer:    testIssuer,
 		Keys:      must(jwtauth.NewKeySet(key))(t),
 		Secret:    []byte("0f3c9a7e55d1428bb6a0e2c4971d8f36"),
 		Store:     jwtauth.NewMemoryStore(),
-		Now:       func() time.Time { return now },
+		Now:       k.clock.Now,
 		Logger:    slog.New(slog.DiscardHandler),
 		Passwords: jwtauth.PasswordConfig{Memory: 64, Time: 1, InsecureForTests: true},
 		Limits:    jwtauth.LimitConfig{Disabled: true},

@@ -62,7 +62,7 @@ var ruleNames = []string{ruleAuth, ruleRefresh, ruleValidate, ruleRevoke, ruleRe
 func (api *API) newGates(auth *jwtauth.Auth) error {
 	addresses, codes := api.cfg.Access, api.cfg.Access
 	addresses.Endpoints, codes.Endpoints = map[string]jwtauth.AccessRule{}, map[string]jwtauth.AccessRule{}
-	addresses.Codes = nil
+	addresses.Codes, codes.AllowIPs = nil, nil
 	for name, rule := range api.cfg.Access.Endpoints {
 		if rule.Code {
 			codes.Endpoints[name] = jwtauth.AccessRule{Code: true}
@@ -130,7 +130,7 @@ func (api *API) endpoints() []endpoint {
 			handle: (*call).authenticate, failures: loginFailures},
 		{rule: ruleRefresh, event: jwtauth.EventRefresh, method: "POST", path: "/auth/refresh", limit: jwtauth.LimitRefresh, on: true,
 			off: offOr(45, 81), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode},
-			handle: (*call).refresh, failures: refreshFailures(api.cfg.Version)},
+			handle: (*call).refresh, failures: refreshFailures},
 		{rule: ruleValidate, event: jwtauth.EventValidate, read: true, method: "GET", path: "/auth/validate", limit: jwtauth.LimitValidate, on: true,
 			off: offOr(45, 82), address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode, (*call).checkPresent},
 			handle: (*call).validate},

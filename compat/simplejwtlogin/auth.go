@@ -86,10 +86,7 @@ func (c *call) secret(name string) string {
 	return text
 }
 
-// refreshFailures: without a reason there was no token that could refresh.
-func refreshFailures(Version) failures {
-	return failures{jwtauth.ErrInvalidRefreshToken.Code: {number: 51, message: "The refresh token is not valid."}}
-}
+var refreshFailures = failures{jwtauth.ErrInvalidRefreshToken.Code: {number: 51, message: "The refresh token is not valid."}}
 
 // refresh answers POST /auth/refresh. It takes a refresh token, or else an
 // access token, which may have expired a while ago.
@@ -125,7 +122,7 @@ func (c *call) refreshJWT() (any, error) {
 	if err != nil {
 		return nil, c.refreshRefusal(err)
 	}
-	return grantBody{true, grantData{JWT: g.AccessToken}}, nil
+	return grantBody{true, grantData{g.AccessToken, g.RefreshToken}}, nil
 }
 
 // refreshRefusal says why an access token does not refresh: it is too old, or

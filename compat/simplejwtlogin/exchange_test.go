@@ -40,7 +40,7 @@ func world(cfg sjl.Config, happen happening, change ...func(*jwtauth.Config)) fu
 // The things that happen.
 
 func later(d time.Duration) happening {
-	return func(_ *testing.T, k *kit, _ jwtauth.User, _ map[string]string) { *k.now = k.now.Add(d) }
+	return func(_ *testing.T, k *kit, _ jwtauth.User, _ map[string]string) { k.clock.Add(d) }
 }
 
 func revoked(t *testing.T, k *kit, _ jwtauth.User, values map[string]string) {
@@ -75,7 +75,7 @@ func refreshed(t *testing.T, k *kit, _ jwtauth.User, values map[string]string) {
 	if r := k.send(t, "POST", "/auth/refresh", object{"JWT": values["token"]}); r.status != 200 {
 		t.Fatalf("refresh answered %d %s", r.status, r.text)
 	}
-	*k.now = k.now.Add(time.Minute)
+	k.clock.Add(time.Minute)
 }
 
 func exhausted(t *testing.T, k *kit, _ jwtauth.User, _ map[string]string) {

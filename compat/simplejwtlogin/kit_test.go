@@ -32,12 +32,32 @@ const (
 	oldCode      = "Hn4bG7vF1cD8xS5zA2qW9e"
 )
 
+// clock is a time that tests move, and that other goroutines read.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
+
+func (c *clock) Add(d time.Duration) { c.Set(c.Now().Add(d)) }
+
 // kit is a site with the dialect mounted as in a host, and a clock to move.
 type kit struct {
 	auth    *jwtauth.Auth
 	api     *sjl.API
 	handler http.Handler
-	now     *time.Time
+	clock   *clock
 	mail    *mailbox
 }
 
@@ -57,14 +77,14 @@ func (m *mailbox) Send(_ context.Context, msg jwtauth.Message) error {
 var testKey = sync.OnceValues(func() (jwtauth.Key, error) { return jwtauth.GenerateKey("ES256") })
 
 // config is an Auth that can do everything, with hashes that cost nothing.
-func config(t testing.TB, now *time.Time) jwtauth.Config {
+func config(t testing.TB, c *clock) jwtauth.Config {
 	t.Helper()
 	return jwtauth.Config{
 		Issuer:    testIssuer,
 		Keys:      must(jwtauth.NewKeySet(must(testKey())(t)))(t),
 		Secret:    []byte("0f3c9a7e55d1428bb6a0e2c4971d8f36"),
 		Store:     jwtauth.NewMemoryStore(),
-		Now:       func() time.Time { return *now },
+		Now:       c.Now,
 		Logger:    slog.New(slog.DiscardHandler),
 		Passwords: jwtauth.PasswordConfig{Memory: 64, Time: 1, InsecureForTests: true, MaxConcurrent: 4, MaxQueue: 1000},
 		Limits:    jwtauth.LimitConfig{Disabled: true},
@@ -85,9 +105,8 @@ func everything(v sjl.Version) sjl.Config {
 
 func newKit(t testing.TB, cfg sjl.Config, change ...func(*jwtauth.Config)) *kit {
 	t.Helper()
-	now := epoch
-	k := &kit{now: &now, mail: &mailbox{}}
-	core := config(t, &now)
+	k := &kit{clock: &clock{now: epoch}, mail: &mailbox{}}
+	core := config(t, k.clock)
 	core.Mail.Mailer = k.mail
 	for _, f := range change {
 		f(&core)

@@ -17,17 +17,20 @@ import (
 	"strings"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/webhook"
 )
 
 // app is the server without the network.
 type app struct {
 	auth      *jwtauth.Auth
+	hooks     *webhook.Dispatcher
 	handler   http.Handler
 	namespace string
 	// notes are lines for whoever started it.
 	notes []string
 	// closed says that nobody can register.
 	closed     bool
+	closeRedis func() error
 	closeStore func() error
 }
 
@@ -65,11 +68,17 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 	if cfg.Keys, cfg.Secret, err = a.openKeys(o, f, getenv); err != nil {
 		return nil, err
 	}
+	if err := a.useRedis(ctx, o, &cfg); err != nil {
+		return nil, err
+	}
 	if a.auth, err = jwtauth.New(cfg); err != nil {
 		return nil, err
 	}
 	for _, finding := range a.auth.Check(ctx) {
 		a.note("check: %s", finding)
+	}
+	if a.hooks, err = f.openWebhooks(a.auth, store, log); err != nil {
+		return nil, err
 	}
 	protect, err := f.protect(a.auth)
 	if err != nil {

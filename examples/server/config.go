@@ -91,6 +91,8 @@ type file struct {
 		Origins []string `json:"origins"`
 	} `json:"cors"`
 	SSO []site `json:"sso"`
+	// Webhooks are told what happens.
+	Webhooks []hook `json:"webhooks"`
 
 	// TrustedProxies may say for whom they ask, in X-Forwarded-For.
 	TrustedProxies []string `json:"trusted_proxies"`

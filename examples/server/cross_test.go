@@ -206,6 +206,40 @@ func TestDialectsShareLockAndLimit(t *testing.T) {
 	}
 }
 
+// The addresses that may call are the same for every API.
+func TestAddressListHoldsForEveryDialect(t *testing.T) {
+	s := start(t, strings.Replace(everything(t), `"limits":`, `"allow_ips":["10.0.0.0/8"],"limits":`, 1), environment())
+	for _, form := range []string{"path", "query"} {
+		var calls []call
+		for _, register := range registrations {
+			calls = append(calls, register("alice"))
+		}
+		for _, d := range dialects {
+			calls = append(calls, d.login("alice", longPassword), d.validate("a.b.c"), d.revoke("a.b.c"))
+		}
+		for _, c := range calls {
+			r := s.do(t, form, c)
+			number, _ := r.at("data.errorCode").(float64)
+			if r.str("code") != "rest_forbidden" && number != 41 && number != 33 {
+				t.Errorf("%s is answered from any address: %d %s", c.route, r.status, r.text)
+			}
+		}
+	}
+}
+
+// A code is asked for at every address of the route that wants one.
+func TestCodeIsAskedForAtEveryAddress(t *testing.T) {
+	s := start(t, everything(t), environment())
+	body := object("user_login", "mallory", "email", "mallory@example.test", "password", longPassword)
+	for _, route := range []string{"/simple-jwt-login/v1/users", "/simple-jwt-login/v1/users/", "/simple-jwt-login/v1/register"} {
+		for _, form := range []string{"path", "query"} {
+			if r := s.do(t, form, call{"POST", route, body, ""}); r.status != 400 || r.at("data.errorCode") != 32.0 {
+				t.Errorf("%s: %d %s", route, r.status, r.text)
+			}
+		}
+	}
+}
+
 // Every API is in the index, with its routes.
 func TestIndexOfEverything(t *testing.T) {
 	s := start(t, everything(t), environment())

@@ -56,12 +56,13 @@ func checkMinutes(key string, n int) error {
 	return nil
 }
 
-func (j *jwtAuth) open(a *jwtauth.Auth) (*wpjwt.API, error) {
+// open also lets in only who may call any API here.
+func (j *jwtAuth) open(a *jwtauth.Auth, from []string) (*wpjwt.API, error) {
 	mode := wpjwt.Free
 	if j.Mode == "pro" {
 		mode = wpjwt.Pro
 	}
-	return wpjwt.New(a, wpjwt.Config{Mode: mode, TTL: j.ttl()})
+	return wpjwt.New(a, wpjwt.Config{Mode: mode, TTL: j.ttl(), Access: jwtauth.AccessConfig{AllowIPs: from}})
 }
 
 // simpleJWTLogin speaks as the plugin Simple JWT Login. What is not switched on
@@ -131,7 +132,8 @@ func (s *simpleJWTLogin) apply(cfg *jwtauth.Config) {
 	cfg.AutoLogin.AcceptAccessTokens = true // what its clients send
 }
 
-func (s *simpleJWTLogin) open(a *jwtauth.Auth, codes []jwtauth.AuthCode) (http.Handler, error) {
+// open also lets in only who may call any API here.
+func (s *simpleJWTLogin) open(a *jwtauth.Auth, from []string, codes []jwtauth.AuthCode) (http.Handler, error) {
 	cfg := simplejwtlogin.Config{
 		Payload: s.Payload, TTL: s.ttl(), RefreshTTL: time.Duration(s.RefreshTTLMinutes) * time.Minute,
 		RefreshTokens: s.RefreshTokens, PasswordBase64: s.PasswordBase64, DangerouslyAcceptPasswordHash: s.AcceptPasswordHash,
@@ -139,6 +141,7 @@ func (s *simpleJWTLogin) open(a *jwtauth.Auth, codes []jwtauth.AuthCode) (http.H
 		Delete: s.Delete, ResetPassword: s.ResetPassword, ResetWithJWT: s.ResetWithJWT, AutoLogin: s.AutoLogin,
 		Access: s.access(codes),
 	}
+	cfg.Access.AllowIPs = from
 	if s.Version == "4" {
 		cfg.Version = simplejwtlogin.V4
 	}
@@ -187,7 +190,7 @@ func (a *app) mount(mux *http.ServeMux, f file, home http.Handler) error {
 	}
 	identify := a.auth.Authenticate
 	if f.JWTAuth != nil {
-		api, err := f.JWTAuth.open(a.auth)
+		api, err := f.JWTAuth.open(a.auth, f.AllowIPs)
 		if err != nil {
 			return err
 		}
@@ -197,7 +200,7 @@ func (a *app) mount(mux *http.ServeMux, f file, home http.Handler) error {
 		identify = api.Authenticate
 	}
 	if f.SimpleJWTLogin != nil {
-		api, err := f.SimpleJWTLogin.open(a.auth, f.authCodes())
+		api, err := f.SimpleJWTLogin.open(a.auth, f.AllowIPs, f.authCodes())
 		if err != nil {
 			return err
 		}

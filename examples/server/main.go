@@ -55,7 +55,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 		fmt.Fprintln(out, line)
 	}
 	printTour(out, base, app)
-	return errors.Join(serve(ctx, listener, app.handler), app.sendMail(), app.closeStore())
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	hooksDone := app.sendWebhooks(ctx)
+	served := serve(ctx, listener, app.handler)
+	cancel() // also where serving failed
+	return errors.Join(served, hooksDone(), app.sendMail(), app.closeRedis(), app.closeStore())
 }
 
 // reachable is the address as a client on this machine writes it: one that
@@ -94,7 +99,8 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 
 // options are the flags.
 type options struct {
-	addr, issuer, db, keys, admin, mail, config string
+	addr, issuer, db, redis, keys, admin, mail, config string
+	staleness                                          time.Duration
 }
 
 func parseFlags(args []string, out io.Writer) (options, error) {
@@ -104,6 +110,8 @@ func parseFlags(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
 	f.StringVar(&o.issuer, "issuer", "", "issuer `URL` of the tokens (default: that of the config file, else http:// and the address)")
 	f.StringVar(&o.db, "db", "memory", "`store`: memory (until the server stops), sqlite:FILE, postgres://user:password@host/name or mysql://user:password@host/name")
+	f.StringVar(&o.redis, "redis", "", "`URL` of a Redis that several servers share, as redis://user:password@host:6379/0: sessions, revocations, codes, counts and limits are there, and only the rest in -db")
+	f.DurationVar(&o.staleness, "staleness", 0, "how long to go on without asking -redis whether a token was revoked; it tells as well (default 0: ask every time)")
 	f.StringVar(&o.keys, "keys", "", "`directory` of the signing key and the secret, made if absent (default: FILE.keys with -db sqlite:FILE, else new ones at each start)")
 	f.StringVar(&o.admin, "admin", "", "`e-mail` address of an administrator to create, once; prints a password to change")
 	f.StringVar(&o.mail, "mail", "", "where mails go: a `directory` for .eml files, or smtp://user:password@host:587?from=address (default: nowhere)")

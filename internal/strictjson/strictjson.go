@@ -10,9 +10,10 @@
 package strictjson
 
 import (
-	"bytes"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -31,21 +32,20 @@ const (
 	Object
 )
 
-// Value is one JSON value. It refers to the bytes it was read from.
+// Value is one JSON value. It refers to the text it was read from.
 type Value struct {
-	raw  []byte
+	raw  string
 	kind Kind
 }
 
 // Member is one name and its value.
 type Member struct {
-	name  []byte
+	name  string
 	Value Value
 }
 
-// Name returns the name, unescaped. In a switch or a comparison it does not
-// allocate.
-func (m Member) Name() string { return string(m.name) }
+// Name returns the name, unescaped.
+func (m Member) Name() string { return m.name }
 
 // Members are the members of an object, in their order.
 type Members []Member
@@ -68,10 +68,14 @@ var (
 )
 
 // Parse reads data as one object and appends its members to dst, which may be
-// nil. The members refer to data, which must not change while they are in use.
+// nil.
 func Parse(data []byte, lim Limits, dst Members) (Members, error) {
-	var names [12][]byte // what tokens and requests usually have
-	s := scanner{data: data, lim: lim, names: names[:0]}
+	return ParseText(string(data), lim, dst)
+}
+
+// ParseText is Parse for text, which the members refer to and keep in memory.
+func ParseText(data string, lim Limits, dst Members) (Members, error) {
+	s := scanner{data: data, lim: lim}
 	s.space()
 	if !s.is('{') {
 		return dst, ErrSyntax
@@ -91,7 +95,7 @@ func Parse(data []byte, lim Limits, dst Members) (Members, error) {
 // answer is Missing if there is none.
 func (m Members) Get(name string) Value {
 	for i := range m {
-		if string(m[i].name) == name {
+		if m[i].name == name {
 			return m[i].Value
 		}
 	}
@@ -102,10 +106,17 @@ func (m Members) Get(name string) Value {
 func (v Value) Kind() Kind { return v.kind }
 
 // Raw returns the text of the value as it was read.
-func (v Value) Raw() []byte { return v.raw }
+func (v Value) Raw() []byte { return []byte(v.raw) }
 
 // String returns a string value, unescaped; false for any other kind.
 func (v Value) String() (string, bool) {
+	s, ok := v.Text()
+	return strings.Clone(s), ok
+}
+
+// Text is String without a copy: what it returns may be part of the text that
+// was read, all of which then stays in memory.
+func (v Value) Text() (string, bool) {
 	if v.kind != String {
 		return "", false
 	}
@@ -123,7 +134,7 @@ func (v Value) Int() (int64, bool) {
 	if v.kind != Number {
 		return 0, false
 	}
-	n, err := strconv.ParseInt(string(v.raw), 10, 64)
+	n, err := strconv.ParseInt(v.raw, 10, 64)
 	return n, err == nil
 }
 
@@ -150,12 +161,13 @@ func (v Value) Strings() ([]string, bool) {
 }
 
 // scanner is a recursive descent over data. names is a stack: the names of all
-// objects that are open, each object's from its own base on.
+// objects that are open, but for the outermost, each object's from its own base
+// on.
 type scanner struct {
-	data  []byte
+	data  string
 	pos   int
 	lim   Limits
-	names [][]byte
+	names []string
 }
 
 func (s *scanner) is(c byte) bool { return s.pos < len(s.data) && s.data[s.pos] == c }
@@ -177,11 +189,19 @@ func (s *scanner) object(depth int, dst Members, keep bool) (Members, error) {
 	if depth > s.lim.Depth {
 		return dst, ErrDepth
 	}
-	base := len(s.names)
+	first, base := len(dst), len(s.names)
 	s.pos++
 	s.space()
 	for !s.is('}') {
-		name, err := s.name(base)
+		name, err := s.name()
+		if err != nil {
+			return dst, err
+		}
+		if keep {
+			err = dst[first:].room(name, s.lim)
+		} else {
+			err = s.note(name, base)
+		}
 		if err != nil {
 			return dst, err
 		}
@@ -202,30 +222,42 @@ func (s *scanner) object(depth int, dst Members, keep bool) (Members, error) {
 }
 
 // name reads a member name and the colon behind it.
-func (s *scanner) name(base int) ([]byte, error) {
+func (s *scanner) name() (string, error) {
 	quoted, err := s.string()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	name := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(name, '\\') >= 0 {
-		name = []byte(unquote(quoted))
-	}
-	for _, other := range s.names[base:] {
-		if bytes.Equal(name, other) {
-			return nil, ErrDuplicate
-		}
-	}
-	if len(s.names)-base >= s.lim.Members {
-		return nil, ErrMembers
-	}
-	s.names = append(s.names, name)
 	s.space()
 	if !s.is(':') {
-		return nil, ErrSyntax
+		return "", ErrSyntax
 	}
 	s.pos++
-	return name, nil
+	return unquote(quoted), nil
+}
+
+// room reports why a member with that name can't follow m.
+func (m Members) room(name string, lim Limits) error {
+	for i := range m {
+		if m[i].name == name {
+			return ErrDuplicate
+		}
+	}
+	if len(m) >= lim.Members {
+		return ErrMembers
+	}
+	return nil
+}
+
+// note is room for an object whose members are not kept.
+func (s *scanner) note(name string, base int) error {
+	if slices.Contains(s.names[base:], name) {
+		return ErrDuplicate
+	}
+	if len(s.names)-base >= s.lim.Members {
+		return ErrMembers
+	}
+	s.names = append(s.names, name)
+	return nil
 }
 
 // next moves behind a comma, or to the closing character. A comma must be
@@ -299,7 +331,7 @@ func (s *scanner) array(depth int) error {
 }
 
 func (s *scanner) word(w string) error {
-	if !bytes.HasPrefix(s.data[s.pos:], []byte(w)) {
+	if !strings.HasPrefix(s.data[s.pos:], w) {
 		return ErrSyntax
 	}
 	s.pos += len(w)
@@ -345,35 +377,52 @@ func (s *scanner) digits() bool {
 }
 
 // string reads a string with its quotes and checks every character in it.
-func (s *scanner) string() ([]byte, error) {
+func (s *scanner) string() (string, error) {
 	if !s.is('"') {
-		return nil, ErrSyntax
+		return "", ErrSyntax
 	}
 	start := s.pos
 	s.pos++
-	for s.pos < len(s.data) {
+	for {
+		s.plain()
+		if s.pos >= len(s.data) {
+			return "", ErrSyntax
+		}
 		switch c := s.data[s.pos]; {
 		case c == '"':
 			s.pos++
 			return s.data[start:s.pos], nil
 		case c == '\\':
 			if err := s.escape(); err != nil {
-				return nil, err
+				return "", err
 			}
-		case c < 0x20:
-			return nil, ErrSyntax
-		case c < utf8.RuneSelf:
-			s.pos++
+		case c < utf8.RuneSelf: // a control character
+			return "", ErrSyntax
 		default:
-			r, size := utf8.DecodeRune(s.data[s.pos:])
+			r, size := utf8.DecodeRuneInString(s.data[s.pos:])
 			if r == utf8.RuneError && size == 1 {
-				return nil, ErrUTF8
+				return "", ErrUTF8
 			}
 			s.pos += size
 		}
 	}
-	return nil, ErrSyntax
 }
+
+// plain moves behind the ASCII characters that stand for themselves: nearly all.
+func (s *scanner) plain() {
+	data, pos := s.data, s.pos
+	for pos < len(data) && plainBytes[data[pos]] {
+		pos++
+	}
+	s.pos = pos
+}
+
+var plainBytes = func() (t [256]bool) {
+	for c := 0x20; c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
 
 // escape reads one escape sequence, or two that form a surrogate pair. A
 // surrogate alone has no character: encoders differ in what they make of it.
@@ -406,12 +455,12 @@ func (s *scanner) escape() error {
 }
 
 // hex4 reads \uXXXX at the start of b.
-func hex4(b []byte) (rune, bool) {
+func hex4(b string) (rune, bool) {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return 0, false
 	}
 	var r rune
-	for _, c := range b[2:6] {
+	for _, c := range []byte(b[2:6]) {
 		switch {
 		case '0' <= c && c <= '9':
 			r = r<<4 | rune(c-'0')
@@ -437,10 +486,10 @@ func (s *scanner) skipString() {
 }
 
 // unquote returns the text of a string that was checked before.
-func unquote(quoted []byte) string {
+func unquote(quoted string) string {
 	in := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(in, '\\') < 0 {
-		return string(in)
+	if strings.IndexByte(in, '\\') < 0 {
+		return in
 	}
 	out := make([]byte, 0, len(in))
 	for i := 0; i < len(in); {

@@ -1,10 +1,14 @@
 package strictjson_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/go-jwtauth/jwtauth/internal/strictjson"
 )
@@ -117,7 +121,116 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// What is accepted must mean the same to encoding/json, the obvious twin.
+// twin is Parse as one would write it without a thought for its cost: a pass for
+// each rule, and encoding/json for the grammar.
+func twin(data []byte, lim strictjson.Limits) bool {
+	trimmed := bytes.TrimLeft(data, " \t\r\n")
+	if !json.Valid(data) || !utf8.Valid(data) || trimmed[0] != '{' || loneSurrogate(string(data)) {
+		return false
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	return twinValue(dec, lim, 0)
+}
+
+func twinValue(dec *json.Decoder, lim strictjson.Limits, depth int) bool {
+	token, err := dec.Token()
+	if err != nil {
+		return false
+	}
+	open, nested := token.(json.Delim)
+	if !nested {
+		return true
+	}
+	if depth++; depth > lim.Depth {
+		return false
+	}
+	names := map[string]bool{}
+	for dec.More() {
+		if open == '{' {
+			name, err := dec.Token()
+			if err != nil || names[name.(string)] || len(names) == lim.Members {
+				return false
+			}
+			names[name.(string)] = true
+		}
+		if !twinValue(dec, lim, depth) {
+			return false
+		}
+	}
+	_, err = dec.Token()
+	return err == nil
+}
+
+// loneSurrogate looks through text that is valid JSON, where a backslash is
+// always in a string.
+func loneSurrogate(text string) bool {
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		i++
+		if text[i] != 'u' {
+			continue
+		}
+		r := hex(text[i+1 : i+5])
+		i += 4
+		if !utf16.IsSurrogate(r) {
+			continue
+		}
+		if len(text) < i+7 || text[i+1:i+3] != "\\u" || utf16.DecodeRune(r, hex(text[i+3:i+7])) == utf8.RuneError {
+			return true
+		}
+		i += 6
+	}
+	return false
+}
+
+func hex(s string) rune {
+	n, err := strconv.ParseUint(s, 16, 32)
+	if err != nil {
+		return 0
+	}
+	return rune(n)
+}
+
+func TestTwinAgreesWithTheTable(t *testing.T) {
+	for _, tc := range cases {
+		if got := twin([]byte(tc.in), limits); got != (tc.want == nil) {
+			t.Errorf("%s: the twin says %t", tc.name, got)
+		}
+	}
+}
+
+func FuzzParseAsItsTwin(f *testing.F) {
+	for _, tc := range cases {
+		if len(tc.in) < 1000 {
+			f.Add([]byte(tc.in))
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, err := strictjson.Parse(data, limits, nil)
+		if got := twin(data, limits); got != (err == nil) {
+			t.Fatalf("Parse = %v, the twin accepts: %t", err, got)
+		}
+	})
+}
+
+// A claim set of the usual size is read without an allocation.
+func TestParseTextAllocatesNothing(t *testing.T) {
+	const claims = `{"iss":"https://auth.example.test","sub":"1","aud":["a"],"iat":1767225590,"exp":1767226200,"jti":"x","roles":["r"]}`
+	var space [24]strictjson.Member
+	if n := testing.AllocsPerRun(100, func() {
+		m, err := strictjson.ParseText(claims, limits, space[:0])
+		if s, ok := m.Get("iss").Text(); err != nil || !ok || s == "" {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// What is accepted must mean the same to encoding/json.
 func FuzzParse(f *testing.F) {
 	for _, tc := range cases {
 		if len(tc.in) < 1000 {

@@ -21,7 +21,12 @@ type Error struct {
 	Status int
 	// Data has further members of data.
 	Data map[string]any
+	// Cause is the reason for logs and records; it is not shown.
+	Cause error
 }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
 
 // Error returns code and message.
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
