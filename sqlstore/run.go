@@ -49,7 +49,7 @@ func numbered(text string) string {
 // statements are all there are.
 func statements() []*statement {
 	return slices.Concat(userStatements, sessionStatements, revocationStatements, codeStatements, counterStatements,
-		auditStatements, cursorStatements, purgeStatements)
+		auditStatements, cursorStatements, purgeStatements, []*statement{&serverTime})
 }
 
 // prepared is a statement that is ready. PostgreSQL's drivers keep the plans of

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"math"
@@ -44,6 +45,13 @@ var (
 
 	listSessions = statement{any: `SELECT ` + sessionColumns + liveSessions}
 
+	// The sessions of all users, or of one, that were made and end within
+	// bounds.
+	pageOfSessions = statement{any: `SELECT ` + sessionColumns + betweenSessions + ` ORDER BY created DESC, id LIMIT ? OFFSET ?`}
+	pageOfUser     = statement{any: `SELECT ` + sessionColumns + betweenSessions + ` AND user_id = ? ORDER BY created DESC, id LIMIT ? OFFSET ?`}
+	numberOfAll    = statement{any: `SELECT COUNT(*)` + betweenSessions}
+	numberOfUser   = statement{any: `SELECT COUNT(*)` + betweenSessions + ` AND user_id = ?`}
+
 	advanceSession = statement{
 		any:   moveSession + ` RETURNING ` + sessionColumns,
 		mysql: moveSession,
@@ -57,10 +65,12 @@ var (
 	}
 
 	sessionStatements = []*statement{&addSession, &takeTurn, &countSessions, &surplusSessions, &oneSession,
-		&listSessions, &advanceSession, &endSession, &endSessions}
+		&listSessions, &pageOfSessions, &pageOfUser, &numberOfAll, &numberOfUser, &advanceSession, &endSession, &endSessions}
 )
 
 const (
+	betweenSessions = ` FROM jwtauth_sessions WHERE created >= ? AND created < ? AND expires > ? AND expires <= ?`
+
 	insertSession = `INSERT INTO jwtauth_sessions (` + sessionColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertTurn    = `INSERT INTO jwtauth_turns (user_id, turn) VALUES (?, 1)`
 	moveSession   = `UPDATE jwtauth_sessions SET generation = generation + 1, moved = ?, secret_id = ?
@@ -266,4 +276,36 @@ func (s *Store) Sessions(ctx context.Context, userID string, now time.Time) (lis
 		return err
 	})
 	return list, err
+}
+
+// ListSessions implements [jwtauth.SessionLister]. A page costs what comes before
+// it, and the number on all pages costs one step for each of them.
+func (s *Store) ListSessions(ctx context.Context, q jwtauth.SessionQuery) (page []jwtauth.Session, total int, err error) {
+	limit := cmp.Or(q.Limit, 100)
+	if limit < 1 || limit > 1000 || q.Offset < 0 {
+		return nil, 0, jwtauth.ErrInvalidInput
+	}
+	list, number := &pageOfSessions, &numberOfAll
+	args := []any{bound(q.CreatedFrom, math.MinInt64), bound(q.CreatedBefore, math.MaxInt64),
+		bound(q.ExpiresAfter, math.MinInt64), bound(q.ExpiresUntil, math.MaxInt64)}
+	if q.UserID != "" {
+		list, number = &pageOfUser, &numberOfUser
+		args = append(args, name(q.UserID))
+	}
+	err = s.read(ctx, func(ctx context.Context, r run) (err error) {
+		if page, err = r.sessions(ctx, list, append(args[:len(args):len(args)], limit, q.Offset)...); err != nil {
+			return err
+		}
+		_, err = r.row(ctx, number, []any{&total}, args...)
+		return err
+	})
+	return page, total, err
+}
+
+// bound is a time, or where there is none everything up to there.
+func bound(t time.Time, none int64) int64 {
+	if t.IsZero() {
+		return none
+	}
+	return micros(t)
 }

@@ -88,7 +88,8 @@ func (f Flavour) String() string {
 	return fmt.Sprintf("Flavour(%d)", int(f))
 }
 
-// Store is a [jwtauth.Store] and [jwtauth.UserLister] in a SQL database. It is
+// Store is a [jwtauth.Store], with its optional parts [jwtauth.UserLister],
+// [jwtauth.SessionLister] and [jwtauth.StoreClock], in a SQL database. It is
 // safe for concurrent use, by any number of processes on one database. It has no
 // goroutines and nothing to close but the database, which is the host's.
 type Store struct {
@@ -104,8 +105,10 @@ type Store struct {
 }
 
 var (
-	_ jwtauth.Store      = (*Store)(nil)
-	_ jwtauth.UserLister = (*Store)(nil)
+	_ jwtauth.Store         = (*Store)(nil)
+	_ jwtauth.UserLister    = (*Store)(nil)
+	_ jwtauth.SessionLister = (*Store)(nil)
+	_ jwtauth.StoreClock    = (*Store)(nil)
 )
 
 // Open returns a store on db. It does not connect yet. The first use checks that
@@ -181,4 +184,22 @@ func verbatim(ids ...string) error {
 		}
 	}
 	return nil
+}
+
+// serverTime is by the clock of the server, or of this machine with SQLite.
+var serverTime = statement{
+	sqlite:   `SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)`,
+	postgres: `SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)`,
+	mysql:    `SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)`,
+}
+
+// ServerTime implements [jwtauth.StoreClock]. Nothing is judged by it.
+func (s *Store) ServerTime(ctx context.Context) (t time.Time, err error) {
+	err = s.read(ctx, func(ctx context.Context, r run) error {
+		var us int64
+		_, err := r.row(ctx, &serverTime, []any{&us})
+		t = moment(us)
+		return err
+	})
+	return t, err
 }

@@ -47,6 +47,10 @@ func everyVerb(ctx context.Context, s *sqlstore.Store) error {
 	add(err)
 	_, err = s.Sessions(ctx, u.ID, now)
 	add(err)
+	for _, q := range []jwtauth.SessionQuery{{}, {UserID: u.ID}} {
+		_, _, err = s.ListSessions(ctx, q)
+		add(err)
+	}
 	for _, r := range []jwtauth.Revocation{{TokenID: "t"}, {TokenID: "t", SessionID: "s"}, {TokenID: "t", SessionID: "s", UserID: "u"}} {
 		add(s.Revoke(ctx, r))
 	}

@@ -55,7 +55,8 @@ CREATE TABLE IF NOT EXISTS jwtauth_sessions (
 	user_agent         BLOB           NOT NULL,
 	device_id          VARBINARY(255) NOT NULL,
 	KEY jwtauth_sessions_user (user_id, created),
-	KEY jwtauth_sessions_expires (expires)
+	KEY jwtauth_sessions_expires (expires),
+	KEY jwtauth_sessions_created (created, id)
 ) ENGINE = InnoDB;
 
 -- Who makes a session under a limit holds the row of its user meanwhile.

@@ -49,6 +49,7 @@ CREATE TABLE jwtauth_sessions (
 ) WITH (fillfactor = 80);
 CREATE INDEX jwtauth_sessions_user ON jwtauth_sessions (user_id, created);
 CREATE INDEX jwtauth_sessions_expires ON jwtauth_sessions (expires);
+CREATE INDEX jwtauth_sessions_created ON jwtauth_sessions (created DESC, id);
 
 -- Who makes a session under a limit holds the row of its user meanwhile.
 CREATE TABLE jwtauth_turns (

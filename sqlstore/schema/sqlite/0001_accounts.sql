@@ -52,6 +52,7 @@ CREATE TABLE jwtauth_sessions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX jwtauth_sessions_user ON jwtauth_sessions (user_id, created);
 CREATE INDEX jwtauth_sessions_expires ON jwtauth_sessions (expires);
+CREATE INDEX jwtauth_sessions_created ON jwtauth_sessions (created DESC, id);
 
 -- Who makes a session under a limit begins by writing the row of its user.
 CREATE TABLE jwtauth_turns (
