@@ -106,16 +106,31 @@ func TestCodeGivesItsRole(t *testing.T) {
 }
 
 func TestWrongCodesAreLimitedByAddress(t *testing.T) {
-	a, _ := newAuth(t, restrict("forgot-password", jwtauth.AccessRule{Code: true}, jwtauth.AuthCode{Code: goodCode}),
+	a, c := newAuth(t, restrict("forgot-password", jwtauth.AccessRule{Code: true}, jwtauth.AuthCode{Code: goodCode}),
 		func(cfg *jwtauth.Config) { cfg.Limits = jwtauth.LimitConfig{Forgot: jwtauth.Rule{Limit: -1}} })
+	right := func(from string) int {
+		return send(t, a.Handler(), request{method: "POST", path: "/forgot-password", from: from, body: object{"login": "x", "AUTH_CODE": goodCode}}).status
+	}
+	for range 20 {
+		if got := right(""); got != 200 {
+			t.Fatalf("the right code answered %d: only wrong ones count", got)
+		}
+	}
 	for i := range 12 {
 		r := post(t, a.Handler(), "/forgot-password", object{"login": "x", "AUTH_CODE": "wrong"})
 		if want := map[bool]int{true: 401, false: 429}[i < 10]; r.status != want {
 			t.Fatalf("wrong code %d answered %d, want %d", i+1, r.status, want)
 		}
 	}
-	if r := send(t, a.Handler(), request{method: "POST", path: "/forgot-password", body: object{"login": "x", "AUTH_CODE": goodCode}}); r.status != 200 {
-		t.Errorf("the right code answered %d: only wrong ones count", r.status)
+	if got := right(""); got != 429 {
+		t.Errorf("the right code answered %d after ten wrong ones: the limit bounds no guesses", got)
+	}
+	if got := right("198.51.100.1:1"); got != 200 {
+		t.Errorf("the right code from elsewhere answered %d", got)
+	}
+	c.Add(time.Minute)
+	if got := right(""); got != 200 {
+		t.Errorf("the right code a minute later answered %d", got)
 	}
 }
 

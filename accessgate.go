@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -165,7 +166,7 @@ func (g *Gate) pass(h http.Header, r *http.Request, endpoint string, limit Limit
 	if err := rule.admit(r, c); err != nil || !rule.Code {
 		return AuthCode{}, err
 	}
-	return g.checkCode(h, r, endpoint, c)
+	return g.checkCode(r, endpoint, c)
 }
 
 func (g *Gate) count(h http.Header, r *http.Request, limit Limit, c applicant) error {
@@ -222,27 +223,42 @@ func (rule accessRule) admit(r *http.Request, c applicant) error {
 	return err
 }
 
-// codeLimit is the name under which codeRule bounds wrong codes by address. Unlike
-// others it is not let pass while the limiter is down: nothing else stands
-// between a guess and the next one.
-const codeLimit = "code"
-
+// codeRule bounds wrong codes by address.
 var codeRule = Rule{Limit: 10, Per: time.Minute}
 
-// checkCode asks for a code. Wrong ones count, whatever else is limited here.
-func (g *Gate) checkCode(h http.Header, r *http.Request, endpoint string, c applicant) (AuthCode, error) {
+// checkCode asks for a code. A try counts on the address before anything is
+// compared, and a right one is taken back: past ten wrong ones in a minute not
+// even the right one gets in from there, or the limit would bound nothing.
+func (g *Gate) checkCode(r *http.Request, endpoint string, c applicant) (AuthCode, error) {
 	given, err := c.authCode()
 	if err != nil {
 		return AuthCode{}, err
 	}
-	code, ok := g.access.code(endpoint, given, g.auth.now())
-	if ok {
-		return code, nil
-	}
-	if err := g.auth.limit(r.Context(), h, codeLimit, sourceKey(r), codeRule); err != nil {
+	takeBack, err := g.auth.countCode(r.Context(), "code:"+sourceKey(r))
+	if err != nil {
 		return AuthCode{}, err
 	}
-	return AuthCode{}, ErrAuthCode
+	code, ok := g.access.code(endpoint, given, g.auth.now())
+	if !ok {
+		return AuthCode{}, ErrAuthCode
+	}
+	return code, takeBack()
+}
+
+func (a *Auth) countCode(ctx context.Context, key string) (takeBack func() error, err error) {
+	if a.cfg.Limits.Disabled {
+		return func() error { return nil }, nil
+	}
+	now := a.now()
+	n, err := a.counters.Hit(ctx, key, codeRule.Limit, codeRule.Per, now)
+	switch {
+	case err != nil:
+		return nil, storeFault(err)
+	case !n.Admitted:
+		a.meter.limited(ctx, "code")
+		return nil, ErrRateLimited.after(n.Reset.Sub(now))
+	}
+	return func() error { return storeFault(a.counters.Refund(context.WithoutCancel(ctx), key, now)) }, nil
 }
 
 // visitor is the applicant of [Gate.Admit].

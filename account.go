@@ -337,11 +337,12 @@ func (a *Auth) DeleteUser(ctx context.Context, userID string) error {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return storeFault(err)
 	}
-	if endErr := a.endAll(ctx, gone, EventAccountDelete); endErr != nil {
-		return endErr
-	}
-	if eraseErr := a.eraseTraces(context.WithoutCancel(ctx), userID); eraseErr != nil {
-		return eraseErr
+	// The account is gone and its owner can't come back to try again: each step
+	// is taken, whatever became of the one before.
+	endErr := a.endAll(ctx, gone, EventAccountDelete)
+	eraseErr := a.eraseTraces(context.WithoutCancel(ctx), userID)
+	if failed := errors.Join(endErr, eraseErr); failed != nil {
+		return storeFault(failed)
 	}
 	return storeFault(err)
 }

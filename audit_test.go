@@ -75,7 +75,8 @@ func TestAuditFilters(t *testing.T) {
 		}
 	}
 	for _, query := range []string{"limit=0", "limit=x", "limit=-1", "from=yesterday", "to=1", "address=localhost",
-		"user=1&user=2", "before=%27+OR+1%3D1", "before=1"} {
+		"user=1&user=2", "before=%27+OR+1%3D1", "before=1", "before=01A20EF3-FBE7-707B-9D13-6E621BE7149D",
+		"user=%zz", "event=%00", "event=a%0Ab"} {
 		list(t, h, "/audit?"+query, admin.AccessToken, 400)
 	}
 }

@@ -118,7 +118,7 @@ func (c *call) audit() (any, error) {
 	if !id.HasRole(c.auth.cfg.Audit.Roles...) {
 		return nil, ErrForbidden
 	}
-	f, err := eventFilter(c.r.URL.Query())
+	f, err := eventFilter(c.r.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (c *call) activity() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := eventFilter(c.r.URL.Query())
+	f, err := eventFilter(c.r.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,11 @@ func (c *call) events(f EventFilter) (any, error) {
 
 // eventFilter reads the parameters of a query. One that is given twice, or that
 // can't be read, is an error: a filter that is passed over shows too much.
-func eventFilter(q url.Values) (EventFilter, error) {
+func eventFilter(query string) (EventFilter, error) {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return EventFilter{}, ErrInvalidInput.saying("The query can't be read.")
+	}
 	r := queryReader{values: q}
 	f := EventFilter{UserID: r.text("user"), Name: r.text("event"), Result: r.text("result"), Address: r.text("address"),
 		From: r.time("from"), To: r.time("to"), Before: r.text("before"), Limit: r.number("limit")}

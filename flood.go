@@ -19,8 +19,10 @@ type floods struct {
 	timer  *time.Timer              // ends it
 }
 
-// floodKey is what makes refusals alike.
-type floodKey struct{ name, reason, source, user string }
+// floodKey is what makes refusals alike. The account is no part of it: names
+// that exist would be counted each by itself and all others together, and how much
+// is written would tell which is which.
+type floodKey struct{ name, reason, source string }
 
 type floodCount struct {
 	n     int
@@ -40,16 +42,19 @@ func newFloods(most int, flush func([]Event)) *floods {
 
 // admit reports whether a refusal is to be written. If not, it is counted.
 func (f *floods) admit(e Event) bool {
-	key := floodKey{e.Name, e.Reason, sourceOf(e.Address), e.UserID}
+	key := floodKey{e.Name, e.Reason, sourceOf(e.Address)}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.counts) >= maxFloodKeys && f.counts[key] == nil {
-		key.source, key.user = "", ""
+		key.source = ""
 	}
 	c := f.counts[key]
 	if c == nil {
-		c = &floodCount{event: Event{Name: e.Name, Result: e.Result, Reason: e.Reason, UserID: key.user, Address: key.source}}
+		c = &floodCount{event: Event{Name: e.Name, Result: e.Result, Reason: e.Reason, UserID: e.UserID, Address: key.source}}
 		f.counts[key] = c
+	}
+	if c.event.UserID != e.UserID {
+		c.event.UserID = "" // of several
 	}
 	if f.timer == nil {
 		f.timer = time.AfterFunc(floodWindow, f.end)

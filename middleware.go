@@ -186,10 +186,7 @@ func (a *Auth) limit(ctx context.Context, h http.Header, name, key string, rule 
 	}
 	now := a.now()
 	u, err := a.limiter.Allow(ctx, name+"|"+key, rule, now)
-	switch {
-	case err != nil && name == codeLimit:
-		return ErrUnavailable.because(err)
-	case err != nil:
+	if err != nil {
 		return a.unlimited(ctx, err)
 	}
 	u = u.rounded(now)

@@ -58,9 +58,9 @@ type compiledRule struct {
 // Routers differ in what they make of doubled slashes, dots, escapes, case and
 // trailing slashes. A path that can be read in several ways gets the strictest
 // verdict of all of them, so that it can't reach a route by another name. A
-// reading that fits no rule as it stands is judged by the first one that it fits
-// but for case or the slash at its end: a rule for "/about" is one for "/about/"
-// as well. To guard single handlers, [Auth.Require] and [Auth.RequireRole] are
+// rule also counts for a path that fits it but for case or the slash at its end,
+// where that is stricter, or no other rule fits: a rule for "/about" is one for
+// "/about/" as well. A path of more than 8 KiB is let in nowhere. To guard single handlers, [Auth.Require] and [Auth.RequireRole] are
 // simpler.
 func (a *Auth) Protect(rules ...ProtectRule) (func(http.Handler) http.Handler, error) {
 	p, err := NewProtection(rules...)
@@ -166,6 +166,10 @@ var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS
 
 // judgeRequest returns the strictest verdict over all readings of a path.
 func judgeRequest(rules []compiledRule, r *http.Request) verdict {
+	const longest = 8 << 10 // each reading costs as much as it is long
+	if len(r.URL.Path) > longest || len(r.URL.RawPath) > longest {
+		return verdict{roles: []string{nobody}}
+	}
 	var strictest verdict
 	for i, p := range readings(r) {
 		v := judgePath(rules, r, p)
@@ -256,14 +260,19 @@ func lower(c byte) byte {
 func judgePath(rules []compiledRule, r *http.Request, p string) verdict {
 	strict := func(rule compiledRule) bool { return fits(rule.strict, r, p) }
 	loose := func(rule compiledRule) bool { return fits(rule.loose, r, strings.ToLower(p)) }
-	i := slices.IndexFunc(rules, strict)
-	if i < 0 {
-		i = slices.IndexFunc(rules, loose)
+	verdicts := make([]verdict, 0, 2)
+	for _, way := range []func(compiledRule) bool{strict, loose} {
+		if i := slices.IndexFunc(rules, way); i >= 0 {
+			verdicts = append(verdicts, rules[i].verdict)
+		}
 	}
-	if i < 0 {
+	switch {
+	case len(verdicts) == 0:
 		return verdict{} // logged in
+	case len(verdicts) == 2 && verdicts[1].strictness() > verdicts[0].strictness():
+		return verdicts[1]
 	}
-	return rules[i].verdict
+	return verdicts[0]
 }
 
 // fits reports whether a mux with one pattern knows a path. One that would

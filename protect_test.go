@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/go-jwtauth/jwtauth"
@@ -22,6 +23,8 @@ func TestProtect(t *testing.T) {
 		jwtauth.ProtectRule{Pattern: "/admin/", Roles: []string{"administrator"}},
 		jwtauth.ProtectRule{Pattern: "GET /{$}", Public: true},
 		jwtauth.ProtectRule{Pattern: "/About", Public: true},
+		jwtauth.ProtectRule{Pattern: "/Staff/", Roles: []string{"administrator"}},
+		jwtauth.ProtectRule{Pattern: "/{section}/list", Public: true},
 		jwtauth.ProtectRule{Pattern: "GET /files/{name}", Public: true},
 		jwtauth.ProtectRule{Pattern: "/files/secret/", Roles: []string{"administrator"}},
 	))(t)
@@ -50,6 +53,10 @@ func TestProtect(t *testing.T) {
 		{"wildcard, below", "GET", "/files/a/b", 401, 200, 200},
 		{"subtree that a wildcard fits without its slash", "GET", "/files/secret", 401, 403, 200},
 		{"subtree beside a wildcard", "GET", "/files/secret/", 401, 403, 200},
+		{"another case than a stricter rule", "GET", "/STAFF/list", 401, 403, 200},
+		{"the same case", "GET", "/Staff/list", 401, 403, 200},
+		{"beside it, public", "GET", "/pages/list", 200, 200, 200},
+		{"a path without end", "GET", "/pages/" + strings.Repeat("%2f..", 4000), 401, 403, 403},
 		{"doubled slash", "GET", "//admin/users", 401, 403, 200},
 		{"doubled slash inside", "GET", "/admin//users", 401, 403, 200},
 		{"dot", "GET", "/./admin/users", 401, 403, 200},

@@ -24,9 +24,9 @@ type AuditConfig struct {
 	// Roles may read the trail of everybody at GET /audit. Default:
 	// "administrator".
 	Roles []string
-	// Refusals is how many refusals that are alike (the same event, reason,
-	// source and account) are written one by one in a minute. The rest of the
-	// minute becomes one record with their number. Default 10.
+	// Refusals is how many refusals that are alike (the same event, reason
+	// and source) are written one by one in a minute. The rest of the minute
+	// becomes one record with their number. Default 10.
 	Refusals int
 	// SkipReads leaves out what was only read: the outcomes "ok" of
 	// /token/validate, /me, /sessions, /me/activity and /audit.
@@ -74,6 +74,7 @@ type trail struct {
 
 	keysMu sync.Mutex
 	keys   map[string]AuditKey // by user
+	erased uint64              // how many were destroyed here
 
 	sealMu  sync.Mutex // one at a time in this process
 	purged  time.Time  // needs sealMu
@@ -104,8 +105,8 @@ func (a *Auth) record(ctx context.Context, e Event) error {
 	if o, ok := ctx.Value(outcomeKey{}).(*outcome); ok {
 		o.recorded.Store(true)
 	}
-	if e.Result == ResultRefused && !a.trail.floods.admit(e) {
-		return nil
+	if e.Result == ResultRefused && e.Name != EventForgot && !a.trail.floods.admit(e) {
+		return nil // asking for a mail looks the same whether anybody gets it
 	}
 	return a.append(ctx, e)
 }
@@ -205,14 +206,15 @@ func (a *Auth) auditKey(ctx context.Context, e Event) (AuditKey, error) {
 		}
 		return AuditKey{}, nil
 	}
-	if k, ok := t.key(e.UserID); ok && e.SessionID != "" {
+	k, erased, ok := t.key(e.UserID)
+	if ok && e.SessionID != "" {
 		return k, nil
 	}
 	k, err := t.store.AuditKey(ctx, e.UserID, newAuditKey())
 	if err != nil {
 		return AuditKey{}, ignoring(err, ErrNotFound)
 	}
-	t.keep(e.UserID, k)
+	t.keep(e.UserID, k, erased)
 	return k, nil
 }
 
@@ -224,16 +226,20 @@ func ignoring(err error, one *Error) error {
 	return err
 }
 
-func (t *trail) key(userID string) (AuditKey, bool) {
+func (t *trail) key(userID string) (k AuditKey, erased uint64, ok bool) {
 	t.keysMu.Lock()
 	defer t.keysMu.Unlock()
-	k, ok := t.keys[userID]
-	return k, ok
+	k, ok = t.keys[userID]
+	return k, t.erased, ok
 }
 
-func (t *trail) keep(userID string, k AuditKey) {
+// keep remembers a key, unless one was destroyed since: it may be this one.
+func (t *trail) keep(userID string, k AuditKey, erased uint64) {
 	t.keysMu.Lock()
 	defer t.keysMu.Unlock()
+	if t.erased != erased {
+		return
+	}
 	if len(t.keys) >= maxAuditKeys {
 		clear(t.keys) // they come back one by one
 	}
@@ -245,10 +251,12 @@ func (t *trail) keep(userID string, k AuditKey) {
 // it writes can't be read by anybody.
 func (a *Auth) erase(ctx context.Context, userID string) error {
 	t := a.trail
+	err := t.store.EraseAuditKey(ctx, userID)
 	t.keysMu.Lock()
+	defer t.keysMu.Unlock()
 	delete(t.keys, userID)
-	t.keysMu.Unlock()
-	return storeFault(t.store.EraseAuditKey(ctx, userID))
+	t.erased++
+	return storeFault(err)
 }
 
 // sealSoon plans the next sealing. It costs the request nothing.
@@ -337,8 +345,11 @@ func (a *Auth) purgeTrail(ctx context.Context) error {
 	if a.cfg.Audit.Retention == 0 || now.Sub(a.trail.purged) < purgeEvery {
 		return nil
 	}
-	a.trail.purged = now
-	return a.purgeTo(ctx, now, 0)
+	err := a.purgeTo(ctx, now, 0)
+	if err == nil {
+		a.trail.purged = now
+	}
+	return err
 }
 
 // purgeTo moves the anchor on: past records that are older than the retention
@@ -449,8 +460,13 @@ func (a *Auth) auditQuery(f EventFilter) (AuditQuery, error) {
 		return AuditQuery{}, ErrInvalidInput.saying("A page has 1 to 1,000 events.", "limit")
 	}
 	if f.Before != "" {
-		if _, err := uuid.Parse(f.Before); err != nil || len(f.Before) != 36 {
+		if id, err := uuid.Parse(f.Before); err != nil || id.String() != f.Before {
 			return AuditQuery{}, ErrInvalidInput.saying("This is not the id of an event.", "before")
+		}
+	}
+	for field, text := range map[string]string{"user": f.UserID, "event": f.Name, "result": f.Result} {
+		if text != "" && !plainText(text) {
+			return AuditQuery{}, ErrInvalidInput.saying("This is no name of anything.", field)
 		}
 	}
 	q := AuditQuery{Name: f.Name, Result: f.Result, From: f.From, To: f.To, Before: f.Before, Limit: cmp.Or(f.Limit, 100)}

@@ -552,7 +552,7 @@ func TestDeletedUserIsForgotten(t *testing.T) {
 
 // A deletion whose last steps fail can be repeated, and nothing is left.
 func TestDeletionThatFailsHalfWayIsCompleted(t *testing.T) {
-	for _, verb := range []string{"Reset", "EraseAuditKey"} {
+	for _, verb := range []string{"Revoke", "EndSessions", "Append", "Reset", "EraseAuditKey"} {
 		t.Run(verb, func(t *testing.T) {
 			store := &brokenStore{MemoryStore: jwtauth.NewMemoryStore()}
 			a, _ := newAuth(t, func(cfg *jwtauth.Config) { cfg.Store = store })
@@ -605,6 +605,26 @@ func TestNewDeviceIsNoticed(t *testing.T) {
 			list := must(a.Events(bg, jwtauth.EventFilter{Name: jwtauth.EventNewDevice}))(t)
 			if (len(list) == 1) != tc.noticed || len(list) > 1 {
 				t.Errorf("%d notices", len(list))
+			}
+		})
+	}
+}
+
+// Somebody who deletes their own account can't come back when a step fails: what
+// is about them is erased all the same.
+func TestDeletionWhoseRecordFailsErasesAllTheSame(t *testing.T) {
+	for _, verb := range []string{"Revoke", "EndSessions", "Append"} {
+		t.Run(verb, func(t *testing.T) {
+			store := &brokenStore{MemoryStore: jwtauth.NewMemoryStore()}
+			a, _ := newAuth(t, func(cfg *jwtauth.Config) { cfg.Store = store })
+			u := register(t, a, "alice").User
+			store.verb = verb
+			wantErr(t, "deletion during the fault", a.DeleteUser(bg, u.ID), jwtauth.ErrUnavailable)
+			store.verb = ""
+			for _, e := range events(t, a) {
+				if e.UserID == u.ID {
+					t.Errorf("event %s still tells whose it was", e.Name)
+				}
 			}
 		})
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 // The schema, a folder for each flavour. Files are numbered from 1 without gaps,
-// and never change once released: what comes later is a new file. The first line
-// that ends in a semicolon ends a statement.
+// and never change once released: what comes later is a new file. A line that
+// ends in a semicolon ends a statement.
 //
 //go:embed schema
 var schema embed.FS
@@ -61,6 +61,17 @@ func split(text string) []string {
 // prefer not to give to a server: call Migrate from a program of its own then,
 // and [Store.Check] at the start of the server.
 func (s *Store) Migrate(ctx context.Context) error {
+	return s.onConn(ctx, func(conn *sql.Conn, texts []string) error {
+		err := s.locked(ctx, conn, func() error { return s.migrate(ctx, conn, texts) })
+		if err == nil || errors.Is(err, ErrNewerSchema) {
+			return err
+		}
+		return fmt.Errorf("sqlstore: migration: %w", err)
+	})
+}
+
+// onConn calls f with a connection of its own and the files of the schema.
+func (s *Store) onConn(ctx context.Context, f func(conn *sql.Conn, texts []string) error) error {
 	texts, err := migrations(s.flavour)
 	if err != nil {
 		return err
@@ -70,13 +81,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 		return fault(err)
 	}
 	defer conn.Close()
-	if err := s.locked(ctx, conn, func() error { return s.migrate(ctx, conn, texts) }); err != nil {
-		if errors.Is(err, ErrNewerSchema) {
-			return err
-		}
-		return fmt.Errorf("sqlstore: migration: %w", err)
-	}
-	return nil
+	return f(conn, texts)
 }
 
 // lockName is the same for every node. MySQL's locks are the server's and not
@@ -98,6 +103,9 @@ func (s *Store) locked(ctx context.Context, conn *sql.Conn, f func() error) erro
 	}
 	finish := func(how string) error {
 		_, err := conn.ExecContext(context.WithoutCancel(ctx), how)
+		if err != nil {
+			discard(conn)
+		}
 		return err
 	}
 	if s.flavour == Postgres {
@@ -125,6 +133,9 @@ func lockedByName(ctx context.Context, conn *sql.Conn, f func() error) error {
 	}
 	err = f()
 	_, free := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK(CONCAT(?, ' ', MD5(DATABASE())))", lockName)
+	if free != nil {
+		discard(conn) // and the lock goes with it
+	}
 	return errors.Join(err, free)
 }
 
@@ -173,30 +184,23 @@ var (
 // fault. Every verb checks once before its first use; a host calls it to know at
 // the start.
 func (s *Store) Check(ctx context.Context) error {
-	texts, err := migrations(s.flavour)
-	if err != nil {
-		return err
-	}
-	conn, err := s.db.Conn(ctx)
-	if err != nil {
-		return fault(err)
-	}
-	defer conn.Close()
-	if err := s.checkSettings(ctx, conn); err != nil {
-		return err
-	}
-	version, err := schemaVersion(ctx, conn)
-	switch {
-	case ctx.Err() != nil:
-		return fault(ctx.Err())
-	case err != nil: // most likely the table is missing; a database that is down says so in the text
-		return fmt.Errorf("%w (%w)", ErrNotMigrated, err)
-	case version < len(texts):
-		return fmt.Errorf("%w: version %d, want %d", ErrNotMigrated, version, len(texts))
-	case version > len(texts):
-		return fmt.Errorf("%w: %d, and this program knows %d", ErrNewerSchema, version, len(texts))
-	}
-	return nil
+	return s.onConn(ctx, func(conn *sql.Conn, texts []string) error {
+		if err := s.checkSettings(ctx, conn); err != nil {
+			return err
+		}
+		version, err := schemaVersion(ctx, conn)
+		switch {
+		case ctx.Err() != nil:
+			return fault(ctx.Err())
+		case err != nil: // most likely the table is missing; a database that is down says so in the text
+			return fmt.Errorf("%w (%w)", ErrNotMigrated, err)
+		case version < len(texts):
+			return fmt.Errorf("%w: version %d, want %d", ErrNotMigrated, version, len(texts))
+		case version > len(texts):
+			return fmt.Errorf("%w: %d, and this program knows %d", ErrNewerSchema, version, len(texts))
+		}
+		return nil
+	})
 }
 
 // checkSettings refuses what would fail later, under load, or cut text short.

@@ -120,28 +120,37 @@ type run struct {
 // exec makes a statement that returns no rows.
 func (r run) exec(ctx context.Context, q *statement, args ...any) (sql.Result, error) {
 	p := r.prepared[q]
-	switch {
-	case p.stmt != nil && r.tx != nil:
-		return r.tx.StmtContext(ctx, p.stmt).ExecContext(ctx, args...)
-	case p.stmt != nil:
-		return p.stmt.ExecContext(ctx, args...)
-	case r.tx != nil:
-		return r.tx.ExecContext(ctx, p.text, args...)
+	if p.stmt == nil {
+		return r.direct().ExecContext(ctx, p.text, args...)
 	}
-	return r.db.ExecContext(ctx, p.text, args...)
+	return r.bound(ctx, p).ExecContext(ctx, args...)
 }
 
 func (r run) query(ctx context.Context, q *statement, args ...any) (*sql.Rows, error) {
 	p := r.prepared[q]
-	switch {
-	case p.stmt != nil && r.tx != nil:
-		return r.tx.StmtContext(ctx, p.stmt).QueryContext(ctx, args...)
-	case p.stmt != nil:
-		return p.stmt.QueryContext(ctx, args...)
-	case r.tx != nil:
-		return r.tx.QueryContext(ctx, p.text, args...)
+	if p.stmt == nil {
+		return r.direct().QueryContext(ctx, p.text, args...)
 	}
-	return r.db.QueryContext(ctx, p.text, args...)
+	return r.bound(ctx, p).QueryContext(ctx, args...)
+}
+
+// bound is a prepared statement, in the transaction if there is one.
+func (r run) bound(ctx context.Context, p prepared) *sql.Stmt {
+	if r.tx != nil {
+		return r.tx.StmtContext(ctx, p.stmt)
+	}
+	return p.stmt
+}
+
+// direct takes the text of a statement.
+func (r run) direct() interface {
+	ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+} {
+	if r.tx != nil {
+		return r.tx
+	}
+	return r.db
 }
 
 // changed makes a statement and returns how many rows it changed. Only

@@ -28,6 +28,8 @@ const (
 	maxPause = 10 * time.Minute
 	// gonePause follows a 410.
 	gonePause = time.Hour
+	// measureEvery is how often the backlog is measured.
+	measureEvery = 15 * time.Second
 	// stopGrace is how long an attempt may go on when Run is told to end.
 	stopGrace = 5 * time.Second
 )
@@ -75,8 +77,29 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	for _, s := range d.senders {
 		wg.Go(func() { s.run(ctx) })
 	}
+	if d.cfg.Metrics != nil {
+		wg.Go(func() { d.measureBacklog(ctx) })
+	}
 	wg.Wait()
 	return nil
+}
+
+// measureBacklog tells how much waits, until ctx ends. What the store does not
+// answer is not measured; who sends has said so already.
+func (d *Dispatcher) measureBacklog(ctx context.Context) {
+	tick := time.NewTicker(measureEvery)
+	defer tick.Stop()
+	for {
+		backlog, _ := d.Backlog(ctx)
+		for name, n := range backlog {
+			d.cfg.Metrics.Measure(ctx, jwtauth.MetricWebhookBacklog, float64(n), jwtauth.Label{Name: jwtauth.LabelWebhook, Value: name})
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (s *sender) run(ctx context.Context) {
@@ -275,7 +298,9 @@ func (s *sender) move(ctx context.Context, to int64) error {
 // deliver makes one attempt and moves the cursor past the event, if it was
 // taken or is to be given up. Otherwise it returns how long to wait.
 func (s *sender) deliver(ctx, work context.Context, e jwtauth.Event) (time.Duration, error) {
+	began := time.Now()
 	err := s.post(work, e)
+	s.measure(work, time.Since(began), err)
 	now := s.d.cfg.Now()
 	s.note(now, err)
 	if err == nil {
@@ -301,6 +326,18 @@ func (s *sender) deliver(ctx, work context.Context, e jwtauth.Event) (time.Durat
 		s.log.Error("the receiver of a webhook says that it is gone: remove the endpoint")
 	}
 	return pause, nil
+}
+
+// measure tells how long an attempt took.
+func (s *sender) measure(ctx context.Context, took time.Duration, err error) {
+	if s.d.cfg.Metrics == nil {
+		return
+	}
+	labels := []jwtauth.Label{{Name: jwtauth.LabelWebhook, Value: s.Name}}
+	if err != nil {
+		labels = append(labels, jwtauth.Label{Name: jwtauth.LabelError, Value: "not_delivered"})
+	}
+	s.d.cfg.Metrics.Measure(ctx, jwtauth.MetricWebhookDelivery, took.Seconds(), labels...)
 }
 
 // note keeps the outcome for Status.

@@ -84,10 +84,21 @@ type Config struct {
 	Resolver *net.Resolver
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
+	// Metrics receives [jwtauth.MetricWebhookBacklog], every 15 s, and
+	// [jwtauth.MetricWebhookDelivery]. Nil: nothing is measured.
+	Metrics jwtauth.Metrics
 	// Logger gets a line for each failed attempt, and for what was given up
 	// or missed. Default: slog.Default.
 	Logger *slog.Logger
 }
+
+// String tells how many endpoints there are: what leads to them is secret.
+func (cfg Config) String() string {
+	return fmt.Sprintf("webhook.Config(%d endpoints)", len(cfg.Endpoints))
+}
+
+// GoString is String, for %#v.
+func (cfg Config) GoString() string { return cfg.String() }
 
 // Endpoint is a receiver. Name, URL and Secrets are required. It formats and
 // marshals as its name alone, since URLs of receivers often hold a secret.
@@ -155,6 +166,9 @@ func New(auth *jwtauth.Auth, cfg Config) (*Dispatcher, error) {
 		return nil, errors.New("webhook: New needs an Auth")
 	}
 	cfg = cfg.withDefaults()
+	if cfg.Metrics != nil {
+		cfg.Metrics = jwtauth.ContainMetrics(cfg.Metrics, cfg.Logger)
+	}
 	d := &Dispatcher{auth: auth, cfg: cfg, holder: rand.Text()}
 	errs := []error{cfg.validate()}
 	for _, e := range cfg.Endpoints {

@@ -19,10 +19,10 @@ import (
 type Lab struct {
 	Nodes    []*Node
 	Database integration.Database
-	// Postgres, if set, is killed as well, and the network to it, if set, fails
-	// now and then.
-	Postgres *Postgres
-	Network  *Proxy
+	// Behind is a server that the nodes depend on. It is killed as well, and the
+	// network to it fails now and then, where they are set.
+	Behind  Killable
+	Network *Proxy
 	// Keys and Mails are the directories of the nodes.
 	Keys, Mails string
 	Clients     int
@@ -36,6 +36,12 @@ type Lab struct {
 	// AtRest, if set, is called when the clients are gone and the nodes still
 	// there.
 	AtRest func(ctx context.Context) error
+}
+
+// Killable is a server that is started again on its data.
+type Killable interface {
+	Kill() error
+	Start(ctx context.Context) error
 }
 
 const (
@@ -107,9 +113,9 @@ func (l *Lab) harm(ctx context.Context, h *History, result *Result) error {
 		dice := random.IntN(10)
 		var err error
 		switch {
-		case dice == 0 && l.Postgres != nil:
+		case dice == 0 && l.Behind != nil:
 			result.DatabaseKills++
-			err = errors.Join(l.Postgres.Kill(), l.Postgres.Start(context.WithoutCancel(ctx)))
+			err = errors.Join(l.Behind.Kill(), l.Behind.Start(context.WithoutCancel(ctx)))
 		case dice <= 3 && l.Network != nil:
 			result.Cuts++
 			l.disturb(ctx, dice)

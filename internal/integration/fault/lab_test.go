@@ -121,7 +121,36 @@ func TestKillsOnPostgres(t *testing.T) {
 	t.Cleanup(func() { network.Close() })
 	l := newLab(t, exampleServer(t), integration.Database{Flavour: sqlstore.Postgres, Driver: "pgx", DSN: fault.PostgresDSN(p.Addr())},
 		fault.PostgresDSN(network.Addr()))
-	l.Postgres, l.Network = p, network
+	l.Behind, l.Network = p, network
+	wantNone(t, l)
+}
+
+// TestKillsOnSQLiteAndRedis kills Redis too. Accounts and the trail are in the file,
+// and what is revoked, counted or used once is in Redis.
+func TestKillsOnSQLiteAndRedis(t *testing.T) {
+	r, err := fault.NewRedis(t.Context(), t.TempDir(), io.Discard)
+	if errors.Is(err, exec.ErrNotFound) {
+		integration.Absent(t, "no Redis to kill: apt-get install redis-server")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Kill(); err != nil {
+			t.Error(err)
+		}
+	})
+	network, err := fault.NewProxy(r.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { network.Close() })
+	file := filepath.Join(t.TempDir(), "auth.db")
+	l := newLab(t, exampleServer(t), integration.SQLiteFile(file), "sqlite:"+file)
+	for _, n := range l.Nodes {
+		n.Args = append(n.Args, "-redis", "redis://"+network.Addr())
+	}
+	l.Behind, l.Network = r, network
 	wantNone(t, l)
 }
 
