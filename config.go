@@ -237,6 +237,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.Limits = cfg.Limits.withDefaults()
 	cfg.Passwords = cfg.Passwords.withDefaults()
 	defaultTo(&cfg.Recovery.LinkTTL, time.Hour)
+	defaultTo(&cfg.Recovery.RecentLogin, 15*time.Minute)
 	defaultTo(&cfg.Verification.TTL, 24*time.Hour)
 	cfg.Mail = cfg.Mail.withDefaults()
 	defaultTo(&cfg.Mail.Site, hostOf(cfg.Issuer))

@@ -246,3 +246,18 @@ func TestProtectionDemands(t *testing.T) {
 		t.Error("a bad pattern is accepted")
 	}
 }
+
+// A token that is found later, or was kept alive by refreshing, is no proof of
+// who is there: a reset by token needs a login a short while ago.
+func TestResetByTokenNeedsARecentLogin(t *testing.T) {
+	a, c := newAuth(t)
+	g := register(t, a, "alice")
+	reset := func(token string) error {
+		return a.ResetPasswordWithToken(bg, jwtauth.PasswordReset{Login: "alice", Password: "a wholly different phrase", Token: token})
+	}
+	c.Add(15*time.Minute + time.Second)
+	wantErr(t, "token of an older login", reset(g.AccessToken), jwtauth.ErrReauthRequired)
+	fresh := must(a.Refresh(bg, g.RefreshToken))(t)
+	wantErr(t, "token that was refreshed", reset(fresh.AccessToken), jwtauth.ErrReauthRequired)
+	ok(t, reset(login(t, a, "alice").AccessToken))
+}

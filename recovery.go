@@ -22,6 +22,9 @@ type RecoveryConfig struct {
 	URL string
 	// LinkTTL is how long a link is accepted. Default 1 h, at most 24 h.
 	LinkTTL time.Duration
+	// RecentLogin is how long after a login its access tokens can set a new
+	// password, by [Auth.ResetPasswordWithToken]. Default 15 min, at most 24 h.
+	RecentLogin time.Duration
 	// Off refuses ForgotPassword and ResetPassword.
 	Off bool
 }
@@ -61,6 +64,7 @@ const (
 func (cfg Config) validateRecovery() error {
 	errs := []error{
 		within("Recovery.LinkTTL", cfg.Recovery.LinkTTL, time.Minute, 24*time.Hour),
+		within("Recovery.RecentLogin", cfg.Recovery.RecentLogin, time.Minute, 24*time.Hour),
 		within("Verification.TTL", cfg.Verification.TTL, codeTTL, 7*24*time.Hour),
 	}
 	if u := cfg.Recovery.URL; u != "" {
@@ -320,7 +324,9 @@ func (a *Auth) checkReset(ctx context.Context, r PasswordReset) error {
 
 // ResetPasswordWithToken sets a new password for the account that r.Token, an
 // access token, was issued to, without the current one. r.Login must name that
-// account, else it is [ErrForbidden]. Every session is over afterwards.
+// account, else it is [ErrForbidden]. A login that is longer ago than
+// [RecoveryConfig.RecentLogin] is [ErrReauthRequired], however often its tokens
+// were refreshed. Every session is over afterwards.
 //
 // Whoever finds a token then has the account: offer it only where clients can
 // do no better, and [Auth.ChangePassword] everywhere else.
@@ -331,7 +337,7 @@ func (a *Auth) ResetPasswordWithToken(ctx context.Context, r PasswordReset) erro
 	case r.Login == "" || r.Password == "" || r.Token == "":
 		return ErrMissingFields.saying("The user name, the new password and the token are required.", "login", "password", "token")
 	}
-	u, err := a.tokenOwner(ctx, r.Token)
+	u, err := a.recentOwner(ctx, r.Token)
 	if err == nil && !u.answersTo(r.Login) {
 		err = ErrForbidden
 	}
@@ -348,12 +354,22 @@ func (a *Auth) ResetPasswordWithToken(ctx context.Context, r PasswordReset) erro
 	return nil
 }
 
-// tokenOwner returns the account of a valid access token. The row is compared
-// with the token once more, since it is the row that will be changed.
-func (a *Auth) tokenOwner(ctx context.Context, token string) (User, error) {
+// recentOwner returns the account of a valid access token whose login was a
+// short while ago. The row is compared with the token once more, since it is the
+// row that will be changed.
+func (a *Auth) recentOwner(ctx context.Context, token string) (User, error) {
 	id, err := a.Verify(ctx, token)
 	if err != nil {
 		return User{}, err
+	}
+	s, err := a.sessions.Session(ctx, id.SessionID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return User{ID: id.UserID}, invalidToken(ReasonRevoked)
+	case err != nil:
+		return User{ID: id.UserID}, storeFault(err)
+	case a.now().Sub(s.Created) > a.cfg.Recovery.RecentLogin:
+		return User{ID: id.UserID}, ErrReauthRequired
 	}
 	u, err := a.users.UserByID(ctx, id.UserID)
 	switch {
