@@ -3,36 +3,19 @@ package compat_test
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/authtest"
 	"github.com/go-jwtauth/jwtauth/compat"
 )
 
 func newAuth(t testing.TB) *jwtauth.Auth {
 	t.Helper()
-	key, err := jwtauth.GenerateKey("ES256")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := jwtauth.NewKeySet(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := jwtauth.New(jwtauth.Config{
-		Issuer: "https://auth.example.test", Keys: keys, Secret: []byte("0f3c9a7e55d1428bb6a0e2c4971d8f36"),
-		Store: jwtauth.NewMemoryStore(), Logger: slog.New(slog.DiscardHandler), Limits: jwtauth.LimitConfig{Disabled: true},
-		Passwords: jwtauth.PasswordConfig{Memory: 64, Time: 1, InsecureForTests: true},
-		CORS:      jwtauth.CORSConfig{Origins: []string{"https://app.example.test"}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
+	return authtest.New(t, func(cfg *jwtauth.Config) { cfg.CORS.Origins = []string{"https://app.example.test"} }).Auth
 }
 
 // echo tells what reaches a namespace.

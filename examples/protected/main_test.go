@@ -1,43 +1,20 @@
 package main
 
 import (
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
-	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/authtest"
 )
 
 // newSite returns the site and a token for each role.
 func newSite(t *testing.T) (http.Handler, map[string]string) {
 	t.Helper()
-	key, err := jwtauth.GenerateKey("ES256")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := jwtauth.NewKeySet(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	auth, err := jwtauth.New(jwtauth.Config{
-		Issuer: "http://localhost:8080", Keys: keys, Secret: []byte("4be0c5f2179d46a38e1fc7a05d9b2e68"), Store: jwtauth.NewMemoryStore(),
-		Passwords: jwtauth.PasswordConfig{Memory: 64, Time: 1, InsecureForTests: true}, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	auth := authtest.New(t).Auth
 	tokens := map[string]string{"": ""}
 	for _, role := range []string{"subscriber", "editor", "administrator"} {
-		u, err := auth.CreateUser(t.Context(), jwtauth.Registration{Email: role + "@example.com", Password: "a long pass phrase", Roles: []string{role}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		g, err := auth.Issue(t.Context(), u.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tokens[role] = g.AccessToken
+		tokens[role] = authtest.SignIn(t, auth, role).AccessToken
 	}
 	h, err := site(auth)
 	if err != nil {

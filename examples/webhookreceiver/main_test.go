@@ -13,27 +13,13 @@ import (
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/authtest"
 	"github.com/go-jwtauth/jwtauth/webhook"
 )
 
 func newAuth(t *testing.T, store *jwtauth.MemoryStore) *jwtauth.Auth {
 	t.Helper()
-	key, err := jwtauth.GenerateKey("ES256")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := jwtauth.NewKeySet(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	auth, err := jwtauth.New(jwtauth.Config{
-		Issuer: "http://localhost:8080", Keys: keys, Secret: []byte("4be0c5f2179d46a38e1fc7a05d9b2e68"), Store: store,
-		Passwords: jwtauth.PasswordConfig{Memory: 64, Time: 1, InsecureForTests: true}, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return auth
+	return authtest.New(t, func(cfg *jwtauth.Config) { cfg.Store, cfg.Now = store, time.Now }).Auth
 }
 
 // Events that happen before, between and after two lives of the receiver, which
