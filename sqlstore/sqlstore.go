@@ -188,7 +188,7 @@ func verbatim(ids ...string) error {
 
 // serverTime is by the clock of the server, or of this machine with SQLite.
 var serverTime = statement{
-	sqlite:   `SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)`,
+	sqlite:   `SELECT CAST((julianday() - 2440587.5) * 86400000000 AS INTEGER)`,
 	postgres: `SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)`,
 	mysql:    `SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)`,
 }
