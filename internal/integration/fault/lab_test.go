@@ -60,7 +60,7 @@ func exampleServer(t *testing.T) string {
 }
 
 // wantNone runs a lab that must find nothing.
-func wantNone(t *testing.T, l *fault.Lab) {
+func wantNone(t *testing.T, l *fault.Lab) fault.Result {
 	t.Helper()
 	result, err := l.Run(t.Context())
 	if err != nil {
@@ -81,6 +81,7 @@ func wantNone(t *testing.T, l *fault.Lab) {
 			t.Errorf("the run shows nothing of %s: none succeeded", op)
 		}
 	}
+	return result
 }
 
 func TestKillsOnSQLite(t *testing.T) {
@@ -89,6 +90,31 @@ func TestKillsOnSQLite(t *testing.T) {
 }
 
 // TestKillsOnMariaDB leaves the server of the database alone: it is not ours.
+// TestFullDiskOnSQLite fills the file system that the database is on: what can't be
+// written is not acknowledged, and it goes on when there is room.
+func TestFullDiskOnSQLite(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a file system needs root")
+	}
+	dir := t.TempDir()
+	disk, err := fault.NewDisk(dir, 48)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := disk.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	file := filepath.Join(dir, "auth.db")
+	l := newLab(t, exampleServer(t), integration.SQLiteFile(file), "sqlite:"+file)
+	l.Behind, l.Kills = disk, max(l.Kills, 20)
+	result := wantNone(t, l)
+	if result.DatabaseKills == 0 {
+		t.Error("the disk was never full")
+	}
+}
+
 func TestKillsOnMariaDB(t *testing.T) {
 	d := integration.MySQL(t)
 	cfg, err := mysql.ParseDSN(d.DSN)

@@ -220,7 +220,12 @@ func serveBuggy(bug string, args []string) error {
 	mux := http.NewServeMux()
 	mux.Handle("/wp-json/headlesskey/v1/", http.StripPrefix("/wp-json/headlesskey/v1", auth.Handler()))
 	mux.Handle("GET /hello", auth.Require(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
-	mux.HandleFunc("GET /goroutines", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, runtime.NumGoroutine()) })
+	mux.HandleFunc("GET /footprint", func(w http.ResponseWriter, _ *http.Request) {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		fmt.Fprintln(w, runtime.NumGoroutine(), m.HeapAlloc>>20)
+	})
 	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -338,8 +343,8 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	}
 }
 
-// TestServerWithoutABugPasses also looks whether goroutines are left when nobody
-// asks for anything any more.
+// TestServerWithoutABugPasses also looks whether goroutines or memory are left
+// when nobody asks for anything any more.
 func TestServerWithoutABugPasses(t *testing.T) {
 	l := buggyLab(t, "none")
 	l.AtRest = func(ctx context.Context) error {
@@ -353,15 +358,16 @@ func TestServerWithoutABugPasses(t *testing.T) {
 	wantNone(t, l)
 }
 
-// comesToRest waits until a node has few goroutines: those of the runtime, the
-// listener, the pool of the database and the request that asks.
+// comesToRest waits until a node has few goroutines, those of the runtime, the
+// listener, the pool of the database and the request that asks, and a heap as
+// small as one that has just started.
 func comesToRest(ctx context.Context, n *fault.Node) error {
-	const few = 20
+	const few, mib = 20, 24
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
-	count := 0
+	var count, heap int
 	for range 200 {
-		q, err := http.NewRequestWithContext(ctx, "GET", n.Base()+"/goroutines", nil)
+		q, err := http.NewRequestWithContext(ctx, "GET", n.Base()+"/footprint", nil)
 		if err != nil {
 			return err
 		}
@@ -369,14 +375,14 @@ func comesToRest(ctx context.Context, n *fault.Node) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fscan(r.Body, &count)
+		_, err = fmt.Fscan(r.Body, &count, &heap)
 		r.Body.Close()
-		if err != nil || count <= few {
+		if err != nil || count <= few && heap <= mib {
 			return err
 		}
 		<-poll.C
 	}
-	return fmt.Errorf("%d goroutines at rest, want at most %d", count, few)
+	return fmt.Errorf("%d goroutines and %d MiB at rest, want at most %d and %d", count, heap, few, mib)
 }
 
 func TestDatabaseThatFailsBreaksNoPromise(t *testing.T) { wantNone(t, buggyLab(t, flaky)) }
