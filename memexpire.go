@@ -38,14 +38,6 @@ func (m *expiring[V]) get(key string) *V {
 	return &e.value
 }
 
-// until returns when the entry leaves; long ago where there is none.
-func (m *expiring[V]) until(key string) int64 {
-	if e := m.entries[key]; e != nil {
-		return e.until
-	}
-	return math.MinInt64
-}
-
 // put adds an entry or replaces the one with that key.
 func (m *expiring[V]) put(key string, until int64, value V) *V {
 	e := m.entries[key]

@@ -163,12 +163,12 @@ func brokenChain() map[string]mistake {
 			}
 		}},
 		"seal does not compare": {"audit/seal from another place refused", func(b *broken) {
-			b.seal = func(ctx context.Context, from jwtauth.AuditMark, seals []jwtauth.AuditSeal, head jwtauth.AuditMark) error {
-				_, from, err := b.MemoryStore.AuditMarks(ctx)
+			b.seal = func(ctx context.Context, _ jwtauth.AuditMark, seals []jwtauth.AuditSeal, head jwtauth.AuditMark) error {
+				_, now, err := b.MemoryStore.AuditMarks(ctx)
 				if err != nil {
 					return err
 				}
-				return b.MemoryStore.Seal(ctx, from, seals, head)
+				return b.MemoryStore.Seal(ctx, now, seals, head)
 			}
 		}},
 		"proof kept as it was": {"audit/head proved anew without records", func(b *broken) {
