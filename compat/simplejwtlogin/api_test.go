@@ -204,7 +204,7 @@ func TestPayload(t *testing.T) {
 func TestCallerClaims(t *testing.T) {
 	k := newKit(t, sjl.Config{CallerClaims: []string{"theme", "page"}})
 	k.register(t, "alice")
-	given := object{"theme": "dark", "page": 7, "sub": "2", "id": 99, "email": "root@example.test", "roles": "administrator", "exp": 4102444800, "admin": true}
+	given := object{"theme": "dark", "page": 7, "sub": "2", "id": 99, "email": "root@example.test", "roles": "administrator", "exp": int64(4102444800), "admin": true}
 	for _, payload := range []any{given, `{"theme":"dark","page":7,"sub":"2","id":99,"admin":true,"exp":4102444800}`} {
 		r := k.send(t, "POST", "/auth", object{"username": "alice", "password": testPassword, "payload": payload})
 		second := k.send(t, "POST", "/auth/refresh", object{"JWT": r.str("data.jwt")})
