@@ -99,6 +99,7 @@ func (s *Store) locked(ctx context.Context, conn *sql.Conn, f func() error) erro
 		return lockedByName(ctx, conn, f)
 	}
 	if _, err := conn.ExecContext(ctx, begin); err != nil {
+		discard(conn) // It may have begun when ctx ended.
 		return err
 	}
 	finish := func(how string) error {
