@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
 // auditEndpoints show the trail: to administrators all of it, to a user what is
@@ -221,29 +223,29 @@ type (
 		Next string `json:"next,omitempty"`
 	}
 	eventBody struct {
-		ID        string `json:"id"`
-		Time      string `json:"time"`
-		Event     string `json:"event"`
-		Result    string `json:"result"`
-		Reason    string `json:"reason,omitempty"`
-		Count     int64  `json:"count"`
-		User      jsonID `json:"user,omitempty"`
-		Actor     jsonID `json:"actor,omitempty"`
-		Session   string `json:"session,omitempty"`
-		TokenID   string `json:"jti,omitempty"`
-		Address   string `json:"ip,omitempty"`
-		Device    string `json:"device,omitempty"`
-		UserAgent string `json:"user_agent,omitempty"`
-		DeviceID  string `json:"device_id,omitempty"`
-		RequestID string `json:"request_id,omitempty"`
-		Sequence  int64  `json:"sequence,omitempty"`
-		Erased    bool   `json:"erased,omitempty"`
+		ID        string    `json:"id"`
+		Time      string    `json:"time"`
+		Event     string    `json:"event"`
+		Result    string    `json:"result"`
+		Reason    string    `json:"reason,omitempty"`
+		Count     int64     `json:"count"`
+		User      wprest.ID `json:"user,omitempty"`
+		Actor     wprest.ID `json:"actor,omitempty"`
+		Session   string    `json:"session,omitempty"`
+		TokenID   string    `json:"jti,omitempty"`
+		Address   string    `json:"ip,omitempty"`
+		Device    string    `json:"device,omitempty"`
+		UserAgent string    `json:"user_agent,omitempty"`
+		DeviceID  string    `json:"device_id,omitempty"`
+		RequestID string    `json:"request_id,omitempty"`
+		Sequence  int64     `json:"sequence,omitempty"`
+		Erased    bool      `json:"erased,omitempty"`
 	}
 )
 
 func viewEvent(e Event) eventBody {
 	body := eventBody{ID: e.ID, Time: e.Time.UTC().Format(time.RFC3339Nano), Event: e.Name, Result: e.Result, Reason: e.Reason, Count: e.Count,
-		User: jsonID(e.UserID), Actor: jsonID(e.ActorID), Session: e.SessionID, TokenID: e.TokenID, Address: e.Address,
+		User: wprest.ID(e.UserID), Actor: wprest.ID(e.ActorID), Session: e.SessionID, TokenID: e.TokenID, Address: e.Address,
 		UserAgent: e.UserAgent, DeviceID: e.DeviceID, RequestID: e.RequestID, Sequence: e.Sequence, Erased: e.Erased}
 	if e.UserAgent != "" {
 		body.Device = e.Device()

@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+
+	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
 // Route is one endpoint of the native API, to be mounted on any router.
@@ -365,7 +367,7 @@ func (c *call) registered(g *Grant) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := registerBody{UserID: jsonID(g.User.ID), User: user}
+	body := registerBody{UserID: wprest.ID(g.User.ID), User: user}
 	if g.AccessToken != "" { // else the address is to be confirmed first
 		c.auth.setCookies(c.w, g)
 		body.TokenResponse, err = c.auth.viewGrant(c.r.Context(), g)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-jwtauth/jwtauth/internal/strictjson"
+	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
 // Errors that only the HTTP layer has.
@@ -317,11 +318,11 @@ func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
 // The JSON of the native API. Names and types are those of HeadlessKey.
 type (
 	userBody struct {
-		ID          jsonID   `json:"ID"`
-		Login       string   `json:"user_login"`
-		Email       string   `json:"user_email"`
-		DisplayName string   `json:"display_name"`
-		Roles       []string `json:"roles"`
+		ID          wprest.ID `json:"ID"`
+		Login       string    `json:"user_login"`
+		Email       string    `json:"user_email"`
+		DisplayName string    `json:"display_name"`
+		Roles       []string  `json:"roles"`
 	}
 	grantBody struct {
 		Token        string          `json:"token"`
@@ -335,7 +336,7 @@ type (
 		User         json.RawMessage `json:"user"`
 	}
 	registerBody struct {
-		UserID        jsonID          `json:"user_id"`
+		UserID        wprest.ID       `json:"user_id"`
 		User          json.RawMessage `json:"user"`
 		TokenResponse json.RawMessage `json:"token_response,omitempty"`
 	}
@@ -354,11 +355,11 @@ type (
 		User validUser `json:"user"`
 	}
 	validUser struct {
-		ID jsonID `json:"id"`
+		ID wprest.ID `json:"id"`
 	}
 	validSubject struct {
-		ID    jsonID `json:"ID"`
-		Login string `json:"user_login"`
+		ID    wprest.ID `json:"ID"`
+		Login string    `json:"user_login"`
 	}
 	sessionBody struct {
 		ID         string `json:"id"`
@@ -382,31 +383,6 @@ type (
 	}
 )
 
-// jsonID shows a decimal id as a number, as the clients of these protocols
-// expect, and any other as a string. A number that a JavaScript client could
-// not hold exactly (RFC 8259, section 6) stays a string.
-type jsonID string
-
-// MarshalJSON implements [json.Marshaler].
-func (id jsonID) MarshalJSON() ([]byte, error) {
-	n, err := strconv.ParseInt(string(id), 10, 64)
-	if err == nil && n >= 0 && n < 1<<53 && strconv.FormatInt(n, 10) == string(id) {
-		return []byte(id), nil
-	}
-	return json.Marshal(string(id))
-}
-
-// UnmarshalJSON reads either form.
-func (id *jsonID) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && data[0] == '"' {
-		return json.Unmarshal(data, (*string)(id))
-	}
-	var n json.Number
-	err := json.Unmarshal(data, &n)
-	*id = jsonID(n)
-	return err
-}
-
 func (a *Auth) viewUser(ctx context.Context, u User) (json.RawMessage, error) {
 	roles := u.Roles
 	if roles == nil {
@@ -416,7 +392,7 @@ func (a *Auth) viewUser(ctx context.Context, u User) (json.RawMessage, error) {
 	if hook := a.cfg.Hooks.UserView; hook != nil {
 		filter = func(ctx context.Context) map[string]any { return hook(ctx, forHooks(u)) }
 	}
-	return a.extend(ctx, userBody{jsonID(u.ID), u.Login, u.Email, u.DisplayName, roles}, filter)
+	return a.extend(ctx, userBody{wprest.ID(u.ID), u.Login, u.Email, u.DisplayName, roles}, filter)
 }
 
 func (a *Auth) viewGrant(ctx context.Context, g *Grant) (json.RawMessage, error) {
@@ -440,8 +416,8 @@ func (a *Auth) viewGrant(ctx context.Context, g *Grant) (json.RawMessage, error)
 }
 
 func viewValid(id *Identity, u User) validBody {
-	who, end := validSubject{jsonID(u.ID), u.Login}, id.Claims.ExpiresAt.Unix()
-	return validBody{true, end, validData{id.Claims.Issuer, id.Claims.IssuedAt.Unix(), end, who, who, validUser{jsonID(u.ID)}}}
+	who, end := validSubject{wprest.ID(u.ID), u.Login}, id.Claims.ExpiresAt.Unix()
+	return validBody{true, end, validData{id.Claims.Issuer, id.Claims.IssuedAt.Unix(), end, who, who, validUser{wprest.ID(u.ID)}}}
 }
 
 func viewSession(s Session, current string) sessionBody {

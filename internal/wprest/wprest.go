@@ -136,6 +136,17 @@ func (id ID) MarshalJSON() ([]byte, error) {
 	return json.Marshal(string(id))
 }
 
+// UnmarshalJSON reads either form.
+func (id *ID) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		return json.Unmarshal(data, (*string)(id))
+	}
+	var n json.Number
+	err := json.Unmarshal(data, &n)
+	*id = ID(n)
+	return err
+}
+
 // Nicename makes the form of a name that WordPress puts into addresses: lower
 // case, with dashes for spaces and dots, without anything else.
 func Nicename(name string) string {
