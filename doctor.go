@@ -125,7 +125,7 @@ func (a *Auth) checkNodes() []Finding {
 // inMemory reports whether a part of the store is in memory.
 func (a *Auth) inMemory() bool {
 	for _, part := range []any{a.cfg.Users, a.cfg.Sessions.Store, a.cfg.Revocations, a.cfg.Codes, a.cfg.Counters, a.cfg.Audit.Store} {
-		if _, is := part.(*MemoryStore); is {
+		if _, _, is := partOf[*MemoryStore](part); is {
 			return true
 		}
 	}

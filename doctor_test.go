@@ -68,6 +68,11 @@ func TestCheckFindsWhatIsWeakOrOdd(t *testing.T) {
 			cfg.Store, cfg.Nodes = jwtauth.NewMemoryStore(), 2
 			cfg.Limits.Disabled = true
 		}, "memory_store_nodes", true},
+		{"revocations in memory behind a view on two nodes", func(cfg *jwtauth.Config) {
+			cfg.Revocations = must(jwtauth.NewRevocationView(jwtauth.NewMemoryStore(), jwtauth.RevocationViewConfig{Staleness: time.Second}))(t)
+			cfg.Nodes = 2
+			cfg.Limits.Disabled = true
+		}, "memory_store_nodes", true},
 		{"limits in memory on two nodes", func(cfg *jwtauth.Config) { cfg.Nodes = 2 }, "memory_limiter_nodes", true},
 		{"a clock that is off", func(cfg *jwtauth.Config) {
 			cfg.Store = clockedStore{jwtauth.NewMemoryStore(), func() (time.Time, error) { return epoch.Add(-5 * time.Minute), nil }}

@@ -87,13 +87,12 @@ func New(cfg Config) (*Auth, error) {
 		return nil, err
 	}
 	outages := newOutages(cfg.StoreTimeout, cfg.Logger)
-	outages.bind(&cfg)
 	meter := newMeter(cfg.Metrics, cfg.Logger)
-	stores := cfg.traced(meter)
+	outages.bind(&cfg, meter)
 	verifier, err := NewVerifier(VerifierConfig{
 		Keys: cfg.Keys, Issuer: cfg.Issuer, Audience: cfg.Audience,
 		Leeway: orNegative(cfg.Tokens.Leeway), MaxLifetime: cfg.Tokens.MaxTTL,
-		Now: cfg.Now, Revocations: stores.Revocations, CacheSize: cfg.Tokens.CacheSize, Logger: cfg.Logger, Metrics: meter,
+		Now: cfg.Now, Revocations: cfg.Revocations, CacheSize: cfg.Tokens.CacheSize, Logger: cfg.Logger, Metrics: meter,
 	})
 	if err != nil {
 		return nil, err
@@ -103,14 +102,14 @@ func New(cfg Config) (*Auth, error) {
 		return nil, err
 	}
 	a := &Auth{
-		cfg: cfg, users: stores.Users, sessions: stores.Sessions.Store, revocations: stores.Revocations,
-		codes: stores.Codes, counters: stores.Counters, meter: meter,
+		cfg: cfg, users: cfg.Users, sessions: cfg.Sessions.Store, revocations: cfg.Revocations,
+		codes: cfg.Codes, counters: cfg.Counters, meter: meter,
 		keys: cfg.Keys, secrets: secrets, verifier: verifier, passwords: newHasher(cfg.Passwords),
 		limiter: cfg.Limits.Limiter, outages: outages, now: cfg.Now, log: cfg.Logger, sites: newSites(cfg), guard: guard, cors: newCORS(cfg),
 		observed: new(observed),
 	}
 	a.proxies, _ = newProxies(cfg.Proxies) // validate has reported what is wrong
-	a.trail = a.newTrail(stores.Audit)
+	a.trail = a.newTrail(cfg.Audit)
 	a.passwords.meter = meter
 	a.outbox = newOutbox(cfg.Mail, cfg.Logger, a.mailFailed)
 	if a.native, err = a.newGate("Config.Access", cfg.Access, a.endpointNames()); err != nil {

@@ -354,10 +354,13 @@ func (m *meter) hash(ctx context.Context) (done func()) {
 	}
 }
 
+// traces reports whether anybody wants spans.
+func (m *meter) traces() bool { return m != nil && m.tracer != nil }
+
 // span begins one, where there is a tracer that does not fail.
 func (m *meter) span(ctx context.Context, name string) (spanned context.Context, end func(error)) {
 	spanned, end = ctx, func(error) {}
-	if m == nil || m.tracer == nil {
+	if !m.traces() {
 		return spanned, end
 	}
 	defer m.contain()

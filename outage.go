@@ -131,17 +131,31 @@ func (a answer[T]) take(p *patience, ctx context.Context, began int64) (T, error
 	if a.panicked != nil {
 		panic(a.panicked)
 	}
-	if a.err != nil && context.Cause(ctx) == errSilent {
-		p.missed(began)
-	} else {
+	switch {
+	case a.err == nil || ctx.Err() == nil:
 		p.heard()
-	}
+	case context.Cause(ctx) == errSilent:
+		p.missed(began)
+	} // else the caller gave up, which says nothing about the store
 	return a.value, a.err
 }
 
-// do is ask for verbs that return nothing.
-func do(ctx context.Context, p *patience, times int, call func(context.Context) error) error {
-	_, err := ask(ctx, p, times, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+// line is how an Auth calls one store.
+type line struct {
+	patience *patience // nil: as long as it takes
+	meter    *meter    // that makes spans
+}
+
+// through calls a method of a store.
+func through[T any](ctx context.Context, l line, method string, times int, call func(context.Context) (T, error)) (v T, err error) {
+	ctx, end := l.meter.span(ctx, "jwtauth.store."+method)
+	defer func() { end(err) }()
+	return ask(ctx, l.patience, times, call)
+}
+
+// runThrough calls a method that has nothing to return.
+func runThrough(ctx context.Context, l line, method string, times int, call func(context.Context) error) error {
+	_, err := through(ctx, l, method, times, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
 	return err
 }
 
@@ -175,40 +189,50 @@ func (o *outages) with(store any, name string) *patience {
 // keep one themselves. Their calls cost nothing more.
 func neverBlocks(store any) bool {
 	switch store.(type) {
-	case *MemoryStore, *MemoryLimiter, *RevocationView, *boundedRevocations:
+	case *MemoryStore, *MemoryLimiter, *RevocationView, *calledRevocations:
 		return true
 	}
 	return false
 }
 
-// bind puts a limit around each call of each store.
-func (o *outages) bind(cfg *Config) {
-	if s := cfg.Users; !neverBlocks(s) {
-		cfg.Users = &boundedUsers{s, o.with(s, "users")}
-	}
-	if s := cfg.Sessions.Store; !neverBlocks(s) {
-		cfg.Sessions.Store = &boundedSessions{s, o.with(s, "sessions")}
-	}
-	if s := cfg.Revocations; !neverBlocks(s) {
-		cfg.Revocations = &boundedRevocations{s, o.with(s, "revocations")}
-	}
-	if s := cfg.Codes; !neverBlocks(s) {
-		cfg.Codes = &boundedCodes{s, o.with(s, "codes")}
-	}
-	if s := cfg.Counters; !neverBlocks(s) {
-		cfg.Counters = &boundedCounters{s, o.with(s, "counters")}
-	}
-	if s := cfg.Audit.Store; !neverBlocks(s) {
-		cfg.Audit.Store = &boundedAudit{s, o.with(s, "audit")}
-	}
-	if s := cfg.Limits.Limiter; !neverBlocks(s) {
-		cfg.Limits.Limiter = &boundedLimiter{s, o.with(s, "limiter")}
-	}
+// bind puts a limit around each call of each store, and a span where there is a
+// tracer.
+func (o *outages) bind(cfg *Config, m *meter) {
 	if v, ok := cfg.Revocations.(*RevocationView); ok {
-		if s, ok := v.store.(*boundedRevocations); ok { // has a limit of its own
-			o.all = append(o.all, s.p)
+		if s, ok := v.store.(*calledRevocations); ok { // has a limit of its own
+			defer func() { o.all = append(o.all, s.patience) }()
 		}
 	}
+	if l, ok := o.line(cfg.Users, "users", m); ok {
+		cfg.Users = &calledUsers{cfg.Users, l}
+	}
+	if l, ok := o.line(cfg.Sessions.Store, "sessions", m); ok {
+		cfg.Sessions.Store = &calledSessions{cfg.Sessions.Store, l}
+	}
+	if l, ok := o.line(cfg.Revocations, "revocations", m); ok {
+		cfg.Revocations = &calledRevocations{cfg.Revocations, l}
+	}
+	if l, ok := o.line(cfg.Codes, "codes", m); ok {
+		cfg.Codes = &calledCodes{cfg.Codes, l}
+	}
+	if l, ok := o.line(cfg.Counters, "counters", m); ok {
+		cfg.Counters = &calledCounters{cfg.Counters, l}
+	}
+	if l, ok := o.line(cfg.Audit.Store, "audit", m); ok {
+		cfg.Audit.Store = &calledAudit{cfg.Audit.Store, l}
+	}
+	if l, ok := o.line(cfg.Limits.Limiter, "limiter", nil); ok {
+		cfg.Limits.Limiter = &calledLimiter{cfg.Limits.Limiter, l}
+	}
+}
+
+// line returns how to call a store; false if nothing has to be put around it.
+func (o *outages) line(store any, name string, m *meter) (line, bool) {
+	l := line{meter: m}
+	if !neverBlocks(store) {
+		l.patience = o.with(store, name)
+	}
+	return l, l.patience != nil || m.traces()
 }
 
 // boundRevocations is bind for a store alone. Nil stays nil.
@@ -216,7 +240,7 @@ func boundRevocations(s RevocationStore, limit time.Duration, log *slog.Logger) 
 	if s == nil || neverBlocks(s) {
 		return s
 	}
-	return &boundedRevocations{s, newOutages(limit, log).with(s, "revocations")}
+	return &calledRevocations{s, line{patience: newOutages(limit, log).with(s, "revocations")}}
 }
 
 // Outages is what does not work at the moment, for a health check or metrics.
@@ -269,188 +293,190 @@ func (a *Auth) unlimited(ctx context.Context, fault error) error {
 	return nil
 }
 
-// partOf finds an optional part of a store, behind the limit around it, and the
+// partOf finds an optional part of a store, behind what was put around it, and the
 // patience to ask it with.
-func partOf[T any](store any) (T, *patience, bool) {
-	var p *patience
-	if b, ok := store.(interface{ behind() (any, *patience) }); ok {
-		store, p = b.behind()
+func partOf[T any](store any) (part T, p *patience, ok bool) {
+	for {
+		around, is := store.(interface{ behind() (any, *patience) })
+		if !is {
+			part, ok = store.(T)
+			return part, p, ok
+		}
+		store, p = around.behind()
 	}
-	part, ok := store.(T)
-	return part, p, ok
 }
 
-// The stores with their limits.
+// The stores as an Auth calls them.
 
-type boundedUsers struct {
+type calledUsers struct {
 	UserStore
-	p *patience
+	line
 }
 
-func (s *boundedUsers) behind() (any, *patience) { return s.UserStore, s.p }
+func (s *calledUsers) behind() (any, *patience) { return s.UserStore, s.patience }
 
-func (s *boundedUsers) CreateUser(ctx context.Context, u User) (User, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) (User, error) { return s.UserStore.CreateUser(ctx, u) })
+func (s *calledUsers) CreateUser(ctx context.Context, u User) (User, error) {
+	return through(ctx, s.line, "CreateUser", 1, func(ctx context.Context) (User, error) { return s.UserStore.CreateUser(ctx, u) })
 }
 
-func (s *boundedUsers) UserByID(ctx context.Context, id string) (User, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) (User, error) { return s.UserStore.UserByID(ctx, id) })
+func (s *calledUsers) UserByID(ctx context.Context, id string) (User, error) {
+	return through(ctx, s.line, "UserByID", 1, func(ctx context.Context) (User, error) { return s.UserStore.UserByID(ctx, id) })
 }
 
-func (s *boundedUsers) UserByLogin(ctx context.Context, key string) (User, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) (User, error) { return s.UserStore.UserByLogin(ctx, key) })
+func (s *calledUsers) UserByLogin(ctx context.Context, key string) (User, error) {
+	return through(ctx, s.line, "UserByLogin", 1, func(ctx context.Context) (User, error) { return s.UserStore.UserByLogin(ctx, key) })
 }
 
-func (s *boundedUsers) UpdateUser(ctx context.Context, u User) (User, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) (User, error) { return s.UserStore.UpdateUser(ctx, u) })
+func (s *calledUsers) UpdateUser(ctx context.Context, u User) (User, error) {
+	return through(ctx, s.line, "UpdateUser", 1, func(ctx context.Context) (User, error) { return s.UserStore.UpdateUser(ctx, u) })
 }
 
-func (s *boundedUsers) DeleteUser(ctx context.Context, id string) error {
-	return do(ctx, s.p, 1, func(ctx context.Context) error { return s.UserStore.DeleteUser(ctx, id) })
+func (s *calledUsers) DeleteUser(ctx context.Context, id string) error {
+	return runThrough(ctx, s.line, "DeleteUser", 1, func(ctx context.Context) error { return s.UserStore.DeleteUser(ctx, id) })
 }
 
-type boundedSessions struct {
+type calledSessions struct {
 	SessionStore
-	p *patience
+	line
 }
 
-func (s *boundedSessions) behind() (any, *patience) { return s.SessionStore, s.p }
+func (s *calledSessions) behind() (any, *patience) { return s.SessionStore, s.patience }
 
-func (s *boundedSessions) CreateSession(ctx context.Context, row Session, limit SessionLimit) ([]Session, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) ([]Session, error) { return s.SessionStore.CreateSession(ctx, row, limit) })
+func (s *calledSessions) CreateSession(ctx context.Context, row Session, limit SessionLimit) ([]Session, error) {
+	return through(ctx, s.line, "CreateSession", 1, func(ctx context.Context) ([]Session, error) { return s.SessionStore.CreateSession(ctx, row, limit) })
 }
 
-func (s *boundedSessions) Session(ctx context.Context, id string) (Session, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) (Session, error) { return s.SessionStore.Session(ctx, id) })
+func (s *calledSessions) Session(ctx context.Context, id string) (Session, error) {
+	return through(ctx, s.line, "Session", 1, func(ctx context.Context) (Session, error) { return s.SessionStore.Session(ctx, id) })
 }
 
-func (s *boundedSessions) AdvanceSession(ctx context.Context, adv SessionAdvance) (Session, bool, error) {
+func (s *calledSessions) AdvanceSession(ctx context.Context, adv SessionAdvance) (Session, bool, error) {
 	type result struct {
 		row   Session
 		moved bool
 	}
-	r, err := ask(ctx, s.p, 1, func(ctx context.Context) (r result, err error) {
+	r, err := through(ctx, s.line, "AdvanceSession", 1, func(ctx context.Context) (r result, err error) {
 		r.row, r.moved, err = s.SessionStore.AdvanceSession(ctx, adv)
 		return r, err
 	})
 	return r.row, r.moved, err
 }
 
-func (s *boundedSessions) EndSession(ctx context.Context, id string) error {
-	return do(ctx, s.p, 1, func(ctx context.Context) error { return s.SessionStore.EndSession(ctx, id) })
+func (s *calledSessions) EndSession(ctx context.Context, id string) error {
+	return runThrough(ctx, s.line, "EndSession", 1, func(ctx context.Context) error { return s.SessionStore.EndSession(ctx, id) })
 }
 
-func (s *boundedSessions) EndSessions(ctx context.Context, userID, except string) ([]string, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) ([]string, error) { return s.SessionStore.EndSessions(ctx, userID, except) })
+func (s *calledSessions) EndSessions(ctx context.Context, userID, except string) ([]string, error) {
+	return through(ctx, s.line, "EndSessions", 1, func(ctx context.Context) ([]string, error) { return s.SessionStore.EndSessions(ctx, userID, except) })
 }
 
-func (s *boundedSessions) Sessions(ctx context.Context, userID string, now time.Time) ([]Session, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) ([]Session, error) { return s.SessionStore.Sessions(ctx, userID, now) })
+func (s *calledSessions) Sessions(ctx context.Context, userID string, now time.Time) ([]Session, error) {
+	return through(ctx, s.line, "Sessions", 1, func(ctx context.Context) ([]Session, error) { return s.SessionStore.Sessions(ctx, userID, now) })
 }
 
-type boundedRevocations struct {
+type calledRevocations struct {
 	RevocationStore
-	p *patience
+	line
 }
 
-func (s *boundedRevocations) behind() (any, *patience) { return s.RevocationStore, s.p }
+func (s *calledRevocations) behind() (any, *patience) { return s.RevocationStore, s.patience }
 
-func (s *boundedRevocations) Revoke(ctx context.Context, r Revocation) error {
-	return do(ctx, s.p, 1, func(ctx context.Context) error { return s.RevocationStore.Revoke(ctx, r) })
+func (s *calledRevocations) Revoke(ctx context.Context, r Revocation) error {
+	return runThrough(ctx, s.line, "Revoke", 1, func(ctx context.Context) error { return s.RevocationStore.Revoke(ctx, r) })
 }
 
-func (s *boundedRevocations) Revoked(ctx context.Context, ref TokenRef) (bool, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) (bool, error) { return s.RevocationStore.Revoked(ctx, ref) })
+func (s *calledRevocations) Revoked(ctx context.Context, ref TokenRef) (bool, error) {
+	return through(ctx, s.line, "Revoked", 1, func(ctx context.Context) (bool, error) { return s.RevocationStore.Revoked(ctx, ref) })
 }
 
-type boundedCodes struct {
+type calledCodes struct {
 	CodeStore
-	p *patience
+	line
 }
 
-func (s *boundedCodes) PutCode(ctx context.Context, c OneTimeCode) error {
-	return do(ctx, s.p, 1, func(ctx context.Context) error { return s.CodeStore.PutCode(ctx, c) })
+func (s *calledCodes) PutCode(ctx context.Context, c OneTimeCode) error {
+	return runThrough(ctx, s.line, "PutCode", 1, func(ctx context.Context) error { return s.CodeStore.PutCode(ctx, c) })
 }
 
-func (s *boundedCodes) ConsumeCode(ctx context.Context, key string, hash []byte, now time.Time) (OneTimeCode, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) (OneTimeCode, error) { return s.CodeStore.ConsumeCode(ctx, key, hash, now) })
+func (s *calledCodes) ConsumeCode(ctx context.Context, key string, hash []byte, now time.Time) (OneTimeCode, error) {
+	return through(ctx, s.line, "ConsumeCode", 1, func(ctx context.Context) (OneTimeCode, error) { return s.CodeStore.ConsumeCode(ctx, key, hash, now) })
 }
 
-func (s *boundedCodes) ClaimOnce(ctx context.Context, key string, now, until time.Time) (bool, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) (bool, error) { return s.CodeStore.ClaimOnce(ctx, key, now, until) })
+func (s *calledCodes) ClaimOnce(ctx context.Context, key string, now, until time.Time) (bool, error) {
+	return through(ctx, s.line, "ClaimOnce", 1, func(ctx context.Context) (bool, error) { return s.CodeStore.ClaimOnce(ctx, key, now, until) })
 }
 
-type boundedCounters struct {
+type calledCounters struct {
 	CounterStore
-	p *patience
+	line
 }
 
-func (s *boundedCounters) Hit(ctx context.Context, key string, limit int, window time.Duration, now time.Time) (Count, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) (Count, error) { return s.CounterStore.Hit(ctx, key, limit, window, now) })
+func (s *calledCounters) Hit(ctx context.Context, key string, limit int, window time.Duration, now time.Time) (Count, error) {
+	return through(ctx, s.line, "Hit", 1, func(ctx context.Context) (Count, error) { return s.CounterStore.Hit(ctx, key, limit, window, now) })
 }
 
-func (s *boundedCounters) Refund(ctx context.Context, key string, now time.Time) error {
-	return do(ctx, s.p, 1, func(ctx context.Context) error { return s.CounterStore.Refund(ctx, key, now) })
+func (s *calledCounters) Refund(ctx context.Context, key string, now time.Time) error {
+	return runThrough(ctx, s.line, "Refund", 1, func(ctx context.Context) error { return s.CounterStore.Refund(ctx, key, now) })
 }
 
-func (s *boundedCounters) Reset(ctx context.Context, key string) error {
-	return do(ctx, s.p, 1, func(ctx context.Context) error { return s.CounterStore.Reset(ctx, key) })
+func (s *calledCounters) Reset(ctx context.Context, key string) error {
+	return runThrough(ctx, s.line, "Reset", 1, func(ctx context.Context) error { return s.CounterStore.Reset(ctx, key) })
 }
 
-type boundedLimiter struct {
+type calledLimiter struct {
 	Limiter
-	p *patience
+	line
 }
 
-func (s *boundedLimiter) Allow(ctx context.Context, key string, rule Rule, now time.Time) (Usage, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) (Usage, error) { return s.Limiter.Allow(ctx, key, rule, now) })
+func (s *calledLimiter) Allow(ctx context.Context, key string, rule Rule, now time.Time) (Usage, error) {
+	return through(ctx, s.line, "Allow", 1, func(ctx context.Context) (Usage, error) { return s.Limiter.Allow(ctx, key, rule, now) })
 }
 
-// boundedAudit gives more time to what works on many records, behind the requests
+// calledAudit gives more time to what works on many records, behind the requests
 // or when an account is erased.
-type boundedAudit struct {
+type calledAudit struct {
 	AuditStore
-	p *patience
+	line
 }
 
-func (s *boundedAudit) behind() (any, *patience) { return s.AuditStore, s.p }
+func (s *calledAudit) behind() (any, *patience) { return s.AuditStore, s.patience }
 
-func (s *boundedAudit) Append(ctx context.Context, r AuditRecord) error {
-	return do(ctx, s.p, 1, func(ctx context.Context) error { return s.AuditStore.Append(ctx, r) })
+func (s *calledAudit) Append(ctx context.Context, r AuditRecord) error {
+	return runThrough(ctx, s.line, "Append", 1, func(ctx context.Context) error { return s.AuditStore.Append(ctx, r) })
 }
 
-func (s *boundedAudit) Query(ctx context.Context, q AuditQuery) ([]AuditRecord, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) ([]AuditRecord, error) { return s.AuditStore.Query(ctx, q) })
+func (s *calledAudit) Query(ctx context.Context, q AuditQuery) ([]AuditRecord, error) {
+	return through(ctx, s.line, "Query", 1, func(ctx context.Context) ([]AuditRecord, error) { return s.AuditStore.Query(ctx, q) })
 }
 
-func (s *boundedAudit) Follow(ctx context.Context, after int64, limit int) ([]AuditRecord, error) {
-	return ask(ctx, s.p, bulk, func(ctx context.Context) ([]AuditRecord, error) { return s.AuditStore.Follow(ctx, after, limit) })
+func (s *calledAudit) Follow(ctx context.Context, after int64, limit int) ([]AuditRecord, error) {
+	return through(ctx, s.line, "Follow", bulk, func(ctx context.Context) ([]AuditRecord, error) { return s.AuditStore.Follow(ctx, after, limit) })
 }
 
-func (s *boundedAudit) AuditMarks(ctx context.Context) (anchor, head AuditMark, err error) {
-	marks, err := ask(ctx, s.p, 1, func(ctx context.Context) (m [2]AuditMark, err error) {
+func (s *calledAudit) AuditMarks(ctx context.Context) (anchor, head AuditMark, err error) {
+	marks, err := through(ctx, s.line, "AuditMarks", 1, func(ctx context.Context) (m [2]AuditMark, err error) {
 		m[0], m[1], err = s.AuditStore.AuditMarks(ctx)
 		return m, err
 	})
 	return marks[0], marks[1], err
 }
 
-func (s *boundedAudit) Unsealed(ctx context.Context, limit int) ([]AuditRecord, error) {
-	return ask(ctx, s.p, bulk, func(ctx context.Context) ([]AuditRecord, error) { return s.AuditStore.Unsealed(ctx, limit) })
+func (s *calledAudit) Unsealed(ctx context.Context, limit int) ([]AuditRecord, error) {
+	return through(ctx, s.line, "Unsealed", bulk, func(ctx context.Context) ([]AuditRecord, error) { return s.AuditStore.Unsealed(ctx, limit) })
 }
 
-func (s *boundedAudit) Seal(ctx context.Context, from AuditMark, seals []AuditSeal, head AuditMark) error {
-	return do(ctx, s.p, bulk, func(ctx context.Context) error { return s.AuditStore.Seal(ctx, from, seals, head) })
+func (s *calledAudit) Seal(ctx context.Context, from AuditMark, seals []AuditSeal, head AuditMark) error {
+	return runThrough(ctx, s.line, "Seal", bulk, func(ctx context.Context) error { return s.AuditStore.Seal(ctx, from, seals, head) })
 }
 
-func (s *boundedAudit) PurgeAudit(ctx context.Context, anchor AuditMark) error {
-	return do(ctx, s.p, bulk, func(ctx context.Context) error { return s.AuditStore.PurgeAudit(ctx, anchor) })
+func (s *calledAudit) PurgeAudit(ctx context.Context, anchor AuditMark) error {
+	return runThrough(ctx, s.line, "PurgeAudit", bulk, func(ctx context.Context) error { return s.AuditStore.PurgeAudit(ctx, anchor) })
 }
 
-func (s *boundedAudit) AuditKey(ctx context.Context, userID string, candidate AuditKey) (AuditKey, error) {
-	return ask(ctx, s.p, 1, func(ctx context.Context) (AuditKey, error) { return s.AuditStore.AuditKey(ctx, userID, candidate) })
+func (s *calledAudit) AuditKey(ctx context.Context, userID string, candidate AuditKey) (AuditKey, error) {
+	return through(ctx, s.line, "AuditKey", 1, func(ctx context.Context) (AuditKey, error) { return s.AuditStore.AuditKey(ctx, userID, candidate) })
 }
 
-func (s *boundedAudit) EraseAuditKey(ctx context.Context, userID string) error {
-	return do(ctx, s.p, bulk, func(ctx context.Context) error { return s.AuditStore.EraseAuditKey(ctx, userID) })
+func (s *calledAudit) EraseAuditKey(ctx context.Context, userID string) error {
+	return runThrough(ctx, s.line, "EraseAuditKey", bulk, func(ctx context.Context) error { return s.AuditStore.EraseAuditKey(ctx, userID) })
 }

@@ -313,6 +313,29 @@ func TestVerifierAloneHasTheLimit(t *testing.T) {
 	})
 }
 
+// A tracer changes neither how long a store is waited for nor what is reported.
+func TestTracerChangesNoLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newHanging()
+		defer store.letGo()
+		a := measuredAuth(t, new(tracingSink), func(cfg *jwtauth.Config) { cfg.Revocations, cfg.StoreTimeout = store, 10*time.Second })
+		g := register(t, a, "alice")
+		store.hang("Revoked")
+		start := time.Now()
+		_, err := a.Verify(bg, g.AccessToken)
+		wantErr(t, "Verify", err, jwtauth.ErrUnavailable)
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("took %v, want 10s", took)
+		}
+		if silent := a.Outages().Silent; !slices.Equal(silent, []string{"revocations"}) {
+			t.Errorf("silent: %q, want the revocations", silent)
+		}
+		if err := a.Close(bg); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestStoreTimeoutHasBounds(t *testing.T) {
 	for _, d := range []time.Duration{-1, time.Millisecond, time.Hour} {
 		cfg := testConfig(t, newClock())

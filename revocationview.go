@@ -166,12 +166,7 @@ func NewRevocationView(store RevocationStore, cfg RevocationViewConfig) (*Revoca
 }
 
 // behind finds the optional parts of the store.
-func (v *RevocationView) behind() (any, *patience) {
-	if b, ok := v.store.(*boundedRevocations); ok {
-		return b.behind()
-	}
-	return v.store, nil
-}
+func (v *RevocationView) behind() (any, *patience) { return v.store, nil }
 
 // Run follows the feed until ctx ends, and returns why it ended. While the feed
 // does not work every check asks the store; after a fault it is tried again,
