@@ -85,6 +85,11 @@ func (s *sender) post(ctx context.Context, e jwtauth.Event) error {
 		return &failure{why: reason(err)}
 	}
 	defer resp.Body.Close()
+	// A receiver that sees us leave may end its work with an empty 200, which can
+	// still come through while the connection closes.
+	if err := ctx.Err(); err != nil {
+		return &failure{why: reason(err)}
+	}
 	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
 	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
 		return nil

@@ -255,6 +255,24 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
+// late answers 200 at the moment the sender gives up, as a server does whose
+// handler returns because its client is gone.
+type late struct{}
+
+func (late) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r}, nil
+}
+
+func TestAnswerAfterTheTimeoutIsNoDelivery(t *testing.T) {
+	store := jwtauth.NewMemoryStore()
+	a := newAuth(t, store)
+	happen(t, a, 1)
+	d := must(webhook.New(a, webhook.Config{Cursors: store, Transport: late{}, Endpoints: []webhook.Endpoint{
+		{Name: "hook", URL: "https://hook.example.test", Secrets: []jwtauth.Secret{secret}, Timeout: time.Millisecond}}}))(t)
+	wantErr(t, d.Redeliver(t.Context(), "hook", 1), "no answer in time")
+}
+
 func TestUntrustedCertificateIsRefused(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
