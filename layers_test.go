@@ -62,6 +62,9 @@ var (
 	}
 )
 
+// documents has data alone, and is imported as an internal package is.
+const documents = "docs/openapi"
+
 // jwx is confined to one file, in the whole module, so that it can be exchanged.
 const jwx = "github.com/lestrrat-go/jwx/..."
 
@@ -91,13 +94,13 @@ func violation(file, imported string) string {
 // wrongDirection says why a folder may not import a package of ours.
 func wrongDirection(dir, imported string) string {
 	target := strings.TrimPrefix(strings.TrimPrefix(imported, module), "/")
-	internal := strings.HasPrefix(target, "internal/")
+	leaf := strings.HasPrefix(target, "internal/") || target == documents
 	switch {
-	case dir == "." && !internal:
+	case dir == "." && !leaf:
 		return "the root imports nothing of ours but internal packages"
-	case strings.HasPrefix(dir, "internal/"):
+	case strings.HasPrefix(dir, "internal/"), dir == documents:
 		return "an internal package imports nothing of ours"
-	case target == "" || internal || strings.HasPrefix(target, dir+"/"):
+	case target == "" || leaf || strings.HasPrefix(target, dir+"/"):
 		return ""
 	}
 	return "packages below the root don't import each other"
@@ -213,6 +216,9 @@ func TestLayerRules(t *testing.T) {
 		{"CORS library allowed in cors.go", "cors.go", "github.com/rs/cors", true},
 		{"internal package allowed in the root", "wire.go", module + "/internal/strictjson", true},
 		{"adapter refused in the root", "login.go", module + "/sqlstore", false},
+		{"documents allowed in the root", "handlers.go", module + "/docs/openapi", true},
+		{"documents allowed in a dialect", "compat/jwtauth/api.go", module + "/docs/openapi", true},
+		{"root refused in the documents", "docs/openapi/openapi.go", module, false},
 		{"root refused in itself", "login.go", module, false},
 		{"root allowed in an adapter", "sqlstore/store.go", module, true},
 		{"internal package allowed in an adapter", "sqlstore/store.go", module + "/internal/strictjson", true},
