@@ -89,7 +89,7 @@ func (g *Gate) Finish(r *http.Request, endpoint string, o Outcome) error {
 func (a *Auth) finish(r *http.Request, name string, o Outcome) error {
 	err := a.recordedOutcome(r.Context(), o)
 	if err != nil {
-		a.logFailure(r, name, err)
+		a.explain(headerOf(r.Context()), r, name, err)
 	}
 	return err
 }

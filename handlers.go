@@ -98,36 +98,36 @@ func (a *Auth) Handler() http.Handler {
 		allowed[route.Path] = append(allowed[route.Path], route.Method)
 	}
 	for path, methods := range allowed {
-		mux.Handle(path, methodNotAllowed(methods))
+		mux.Handle(path, a.methodNotAllowed(methods))
 	}
-	mux.HandleFunc("/", notFound)
-	return a.CORS(strictPath(mux))
+	mux.HandleFunc("/", a.notFound)
+	return a.CORS(a.strictPath(mux))
 }
 
 // strictPath answers paths that a mux would clean up and redirect: below a
 // stripped prefix the redirect would lead elsewhere, and two spellings of one
 // path invite rules that see only one of them.
-func strictPath(next http.Handler) http.Handler {
+func (a *Auth) strictPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.Path; p == "" || p[0] != '/' || path.Clean(p) != p || r.URL.RawPath != "" {
-			notFound(w, r)
+			a.notFound(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-func notFound(w http.ResponseWriter, _ *http.Request) { writeError(w, errNoRoute) }
+func (a *Auth) notFound(w http.ResponseWriter, r *http.Request) { a.refuse(w, r, errNoRoute) }
 
-func methodNotAllowed(methods []string) http.Handler {
+func (a *Auth) methodNotAllowed(methods []string) http.Handler {
 	if slices.Contains(methods, "GET") {
 		methods = append(methods, "HEAD")
 	}
 	slices.Sort(methods)
 	allow := strings.Join(methods, ", ")
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", allow)
-		writeError(w, errMethod)
+		a.refuse(w, r, errMethod)
 	})
 }
 
@@ -135,7 +135,7 @@ func methodNotAllowed(methods []string) http.Handler {
 // counts requests with a bad body too.
 func (a *Auth) serve(e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &call{auth: a, w: w, r: r.WithContext(a.caller(r))}
+		c := &call{auth: a, w: w, r: r.WithContext(a.answering(w, r))}
 		defer c.recoverPanic(e)
 		timer := a.meter.request(c.r.Context(), e.name)
 		body, err := c.answer(e)
@@ -185,17 +185,6 @@ func ruleName(e endpoint) string {
 		return "revoke"
 	}
 	return e.name
-}
-
-// logFailure writes a request that was refused or failed to the log, by the name
-// of its route: the precise reason at level debug, a fault at level error.
-func (a *Auth) logFailure(r *http.Request, name string, err error) {
-	attrs := []any{"route", name, "code", Code(err), "request", ClientFrom(r.Context()).RequestID}
-	if Status(err) >= 500 {
-		a.log.ErrorContext(r.Context(), "request failed", append(attrs, "error", err)...)
-		return
-	}
-	a.log.DebugContext(r.Context(), "request refused", append(attrs, "error", err)...)
 }
 
 // recoverPanic keeps the process alive. [http.ErrAbortHandler] goes on, since

@@ -60,7 +60,7 @@ func holders(t testing.TB) map[string]any {
 
 // harmless are the exported types that have no place for a secret.
 var harmless = []string{"AccessRule", "AccountConfig", "AuditConfig", "AuditMark", "AuditQuery", "AuditSeal", "AutoLoginConfig", "CORSConfig",
-	"Claims", "CookieConfig", "Count", "Cursor", "DeadLetter", "Delivery", "Event", "EventFilter", "Finding", "Forgot", "Outages", "RevocationView", "RevocationViewConfig", "RevocationViewStats", "Hooks", "Identity", "JWKS",
+	"Claims", "CookieConfig", "Count", "Cursor", "DeadLetter", "Delivery", "DevelopmentConfig", "Event", "EventFilter", "Finding", "Forgot", "Outages", "RevocationView", "RevocationViewConfig", "RevocationViewStats", "Hooks", "Identity", "JWKS",
 	"JWKSConfig", "KeyInfo", "Label", "Limit", "LimitConfig", "LockoutConfig", "LockoutTier", "MailConfig", "MailTemplate", "MemoryLimiter", "Metric",
 	"MetricKind", "OneTimeCode", "Outcome", "ProtectRule", "Protection", "ProxyConfig", "RecoveryConfig", "RegistrationConfig", "Revocation", "Route", "Rule", "Session",
 	"SessionAdvance", "SessionConfig", "SessionLimit", "SessionQuery", "TokenConfig", "TokenProfile", "TokenRef", "TrailReport", "Usage", "UserQuery", "VerificationConfig"}

@@ -110,6 +110,13 @@ type file struct {
 		SkipReads     bool     `json:"skip_reads"`
 	} `json:"audit"`
 
+	// Development explains refusals.
+	Development struct {
+		Enabled bool `json:"enabled"`
+		// InsecureExplain tells callers too.
+		InsecureExplain bool `json:"insecure_explain"`
+	} `json:"development"`
+
 	// SimpleJWTLogin adds the namespace simple-jwt-login/v1.
 	SimpleJWTLogin *simpleJWTLogin `json:"simple_jwt_login"`
 	// JWTAuth adds the namespace jwt-auth/v1.
@@ -339,6 +346,7 @@ func (f file) apply(cfg *jwtauth.Config) error {
 	f.applyLockout(cfg)
 	cfg.Audit = jwtauth.AuditConfig{Retention: time.Duration(f.Audit.RetentionDays) * 24 * time.Hour,
 		Roles: f.Audit.Roles, SkipReads: f.Audit.SkipReads}
+	cfg.Development = jwtauth.DevelopmentConfig{Enabled: f.Development.Enabled, InsecureExplain: f.Development.InsecureExplain}
 	f.applyAccess(cfg)
 	cfg.Recovery.URL = f.RecoveryURL
 	cfg.Verification = jwtauth.VerificationConfig{Required: f.VerifyEmail.Required, URL: f.VerifyEmail.URL}
