@@ -15,7 +15,8 @@ import (
 //
 // It serves systems that have nothing but the hash. All others use [Auth.Login],
 // or [Auth.Issue] for users whom the host has signed in itself.
-func (a *Auth) DangerouslyLoginWithHash(ctx context.Context, c Credentials) (*Grant, error) {
+func (a *Auth) DangerouslyLoginWithHash(ctx context.Context, c Credentials) (g *Grant, err error) {
+	defer a.meter.login(ctx, EventLogin).end(&err)
 	u, err := a.authenticateHash(ctx, c)
 	if err != nil {
 		return nil, a.refused(ctx, Event{Name: EventLogin, UserID: u.ID}, err)

@@ -196,26 +196,28 @@ func (a *Auth) Verify(ctx context.Context, token string) (*Identity, error) {
 
 // accessToken signs a token for a session at its current generation.
 func (a *Auth) accessToken(ctx context.Context, u User, s Session, now time.Time) (Claims, string, error) {
-	key, ok := a.keys.signing()
-	if !ok {
-		return Claims{}, "", ErrUnavailable.because(errors.New("no signing key"))
-	}
 	extra, err := a.extraClaims(ctx, u, s)
 	if err != nil {
 		return Claims{}, "", ErrUnavailable.because(err)
 	}
-	id, err := newTokenID()
-	if err != nil {
+	issued := now.Truncate(time.Second).UTC()
+	return a.signed(typeAccess, Claims{
+		Subject: u.ID, Audience: a.cfg.Audience, IssuedAt: issued, ExpiresAt: a.tokenEnd(issued, s),
+		SessionID: s.ID, Generation: s.Generation, Version: u.CredentialVersion, Roles: u.Roles,
+	}, extra)
+}
+
+// signed makes a token of ours: it adds the issuer and an id to the claims.
+func (a *Auth) signed(typ string, c Claims, extra map[string]any) (_ Claims, token string, err error) {
+	key, ok := a.keys.signing()
+	if !ok {
+		return Claims{}, "", ErrUnavailable.because(errors.New("no signing key"))
+	}
+	c.Issuer = a.cfg.Issuer
+	if c.ID, err = newTokenID(); err != nil {
 		return Claims{}, "", ErrUnavailable.because(err)
 	}
-	issued := now.Truncate(time.Second).UTC()
-	c := Claims{
-		Issuer: a.cfg.Issuer, Subject: u.ID, Audience: a.cfg.Audience, ID: id,
-		IssuedAt: issued, ExpiresAt: a.tokenEnd(issued, s),
-		SessionID: s.ID, Generation: s.Generation, Version: u.CredentialVersion, Roles: u.Roles,
-	}
-	token, _, err := sign(key, typeAccess, c, extra)
-	if err != nil {
+	if token, err = sign(key, typ, c, extra); err != nil {
 		return Claims{}, "", ErrUnavailable.because(fmt.Errorf("token not signed: %w", err))
 	}
 	return c, token, nil

@@ -376,10 +376,9 @@ type KeySet struct {
 
 // keyState is immutable.
 type keyState struct {
-	keys    []Key // keys[0] signs, if signs is set
-	signs   bool
-	byID    map[string]Key
-	version uint64
+	keys  []Key // keys[0] signs, if signs is set
+	signs bool
+	byID  map[string]Key
 }
 
 // KeyInfo describes one key of a [KeySet].
@@ -456,7 +455,6 @@ func (s *KeySet) load() *keyState {
 
 // replace publishes a new state. The caller holds mu.
 func (s *KeySet) replace(st *keyState) {
-	st.version = s.load().version + 1
 	s.state.Store(st)
 }
 
@@ -601,7 +599,6 @@ func (s *KeySet) lookup(kid string) (Key, bool) {
 	return k, ok
 }
 
-// version grows with each change of the set.
 // only returns the key of a set that has one.
 func (s *KeySet) only() (Key, bool) {
 	st := s.load()
@@ -610,8 +607,6 @@ func (s *KeySet) only() (Key, bool) {
 	}
 	return st.keys[0], true
 }
-
-func (s *KeySet) version() uint64 { return s.load().version }
 
 // holdsSecret reports whether a key of the set is this very secret. It takes as
 // long for any secret of the same length.

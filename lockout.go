@@ -92,8 +92,9 @@ type try struct {
 // countTry counts before a password is compared. [ErrInvalidCredentials] if a
 // budget is used up: locked, wrong and unknown are one answer. account is an
 // id, or a stand-in for an account that nobody has.
-func (a *Auth) countTry(ctx context.Context, account, device string) (*try, error) {
-	t := &try{auth: a}
+func (a *Auth) countTry(ctx context.Context, account, device string) (t *try, err error) {
+	defer func() { a.meter.locked(ctx, err) }()
+	t = &try{auth: a}
 	if a.cfg.Lockout.Disabled {
 		return t, nil
 	}
@@ -106,7 +107,7 @@ func (a *Auth) countTry(ctx context.Context, account, device string) (*try, erro
 			return nil, err
 		}
 	}
-	err := t.count(ctx, counted{accountTries(account), a.cfg.Lockout.Account})
+	err = t.count(ctx, counted{accountTries(account), a.cfg.Lockout.Account})
 	if !errors.Is(err, ErrInvalidCredentials) {
 		return t, err
 	}

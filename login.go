@@ -155,7 +155,6 @@ func (a *Auth) checkCurrentPassword(ctx context.Context, u User, account, passwo
 	defer slot.release()
 	t, err := a.countTry(ctx, account, device)
 	if err != nil {
-		a.meter.locked(ctx, err)
 		return err
 	}
 	if !slot.verify(u.PasswordHash, password) {
