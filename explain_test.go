@@ -104,7 +104,7 @@ func TestExplanationsStayInTheirHeader(t *testing.T) {
 }
 
 func TestExplainingIsRefusedOffLoopback(t *testing.T) {
-	cfg := testConfig(t, newClock())
+	cfg := testConfig(t)
 	cfg.Issuer = "https://auth.example.test"
 	cfg.Development.InsecureExplain = true
 	if _, err := jwtauth.New(cfg); err == nil || !strings.Contains(err.Error(), "loopback") {

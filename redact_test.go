@@ -32,7 +32,7 @@ func holders(t testing.TB) map[string]any {
 	data := jwtauth.MailData{Link: canary, Code: canary}
 	passwords := jwtauth.PasswordConfig{DearestHash: canary}
 	code := jwtauth.AuthCode{Code: canary}
-	cfg := testConfig(t, newClock())
+	cfg := testConfig(t)
 	store := jwtauth.NewMemoryStore()
 	cfg.Secret, cfg.OldSecrets, cfg.Store = []byte("new-"+canary), [][]byte{[]byte("old-" + canary)}, store
 	cfg.Access.Codes = []jwtauth.AuthCode{code}
