@@ -46,6 +46,7 @@ var endpointEvents = map[string]endpointEvent{
 	"activity":            {name: EventReadActivity, read: true},
 	"audit":               {name: EventReadAudit, read: true},
 	"jwks":                {public: true},
+	"openapi":             {public: true},
 	"forgot-password":     {name: EventForgot},
 	"reset-password":      {name: EventReset},
 	"verify-email":        {name: EventVerifyEmail},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-jwtauth/jwtauth/docs/openapi"
 	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
@@ -76,6 +77,7 @@ func (a *Auth) endpoints() []endpoint {
 		{"end-session", "DELETE", "/sessions/{id}", "", (*call).endSession},
 		{"end-other-sessions", "DELETE", "/sessions", "", (*call).endOtherSessions},
 		{"jwks", "GET", "/.well-known/jwks.json", "", (*call).jwks},
+		{"openapi", "GET", "/openapi.json", "", (*call).openapi},
 	}, a.auditEndpoints(), a.recoveryEndpoints(), a.autoLoginEndpoints())
 }
 
@@ -470,6 +472,21 @@ func (c *call) jwks() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.w.Header().Set("Cache-Control", "public, max-age=300")
+	c.w.Header().Set("Cache-Control", publicFor)
 	return set, nil
+}
+
+// publicFor lets anybody keep what is the same for everybody, for five minutes.
+const publicFor = "public, max-age=300"
+
+// openapi answers with the document of this API. It goes out as it is written,
+// for people to read.
+func (c *call) openapi() (any, error) {
+	h := c.w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", publicFor)
+	c.answered = true
+	_, _ = c.w.Write(openapi.Native()) // a client that is gone needs no answer
+	return nil, nil
 }
