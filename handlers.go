@@ -31,9 +31,15 @@ type endpoint struct {
 	name, method, path string
 	// limit is what a request counts on; "" for none.
 	limit Limit
+	// event names the record of its outcome where the service has left none; "" for
+	// what is public and has no outcome worth a record.
+	event string
 	// handle returns the body of a 200, or an error.
 	handle func(*call) (any, error)
 }
+
+// reads reports whether a request changes nothing: see [AuditConfig.SkipReads].
+func (e endpoint) reads() bool { return e.method == "GET" || e.event == EventValidate }
 
 // call is one request on its way through an endpoint.
 type call struct {
@@ -63,21 +69,21 @@ func (a *Auth) Routes() []Route {
 
 func (a *Auth) endpoints() []endpoint {
 	return slices.Concat([]endpoint{
-		{"token", "POST", "/token", LimitLogin, (*call).login},
-		{"login", "POST", "/login", LimitLogin, (*call).login},
-		{"validate", "POST", "/token/validate", LimitValidate, (*call).validate},
-		{"refresh", "POST", "/token/refresh", LimitRefresh, (*call).refresh},
-		{"revoke", "POST", "/token/revoke", LimitRevoke, (*call).revoke},
-		{revokeAlias, "POST", "/revoke", LimitRevoke, (*call).revoke},
-		{"register", "POST", "/register", LimitRegister, (*call).register},
-		{"change-password", "POST", "/change-password", LimitChangePassword, (*call).changePassword},
-		{"me", "GET", "/me", "", (*call).me},
-		{"delete-me", "DELETE", "/me", LimitDelete, (*call).deleteMe},
-		{"sessions", "GET", "/sessions", "", (*call).sessions},
-		{"end-session", "DELETE", "/sessions/{id}", "", (*call).endSession},
-		{"end-other-sessions", "DELETE", "/sessions", "", (*call).endOtherSessions},
-		{"jwks", "GET", "/.well-known/jwks.json", "", (*call).jwks},
-		{"openapi", "GET", "/openapi.json", "", (*call).openapi},
+		{"token", "POST", "/token", LimitLogin, EventLogin, (*call).login},
+		{"login", "POST", "/login", LimitLogin, EventLogin, (*call).login},
+		{"validate", "POST", "/token/validate", LimitValidate, EventValidate, (*call).validate},
+		{"refresh", "POST", "/token/refresh", LimitRefresh, EventRefresh, (*call).refresh},
+		{"revoke", "POST", "/token/revoke", LimitRevoke, EventRevoke, (*call).revoke},
+		{revokeAlias, "POST", "/revoke", LimitRevoke, EventRevoke, (*call).revoke},
+		{"register", "POST", "/register", LimitRegister, EventRegister, (*call).register},
+		{"change-password", "POST", "/change-password", LimitChangePassword, EventPasswordChange, (*call).changePassword},
+		{"me", "GET", "/me", "", EventReadAccount, (*call).me},
+		{"delete-me", "DELETE", "/me", LimitDelete, EventAccountDelete, (*call).deleteMe},
+		{"sessions", "GET", "/sessions", "", EventReadSessions, (*call).sessions},
+		{"end-session", "DELETE", "/sessions/{id}", "", EventSessionEnd, (*call).endSession},
+		{"end-other-sessions", "DELETE", "/sessions", "", EventSessionEnd, (*call).endOtherSessions},
+		{"jwks", "GET", "/.well-known/jwks.json", "", "", (*call).jwks},
+		{"openapi", "GET", "/openapi.json", "", "", (*call).openapi},
 	}, a.auditEndpoints(), a.recoveryEndpoints(), a.autoLoginEndpoints())
 }
 
@@ -200,7 +206,9 @@ func (c *call) recoverPanic(e endpoint) {
 		panic(p)
 	}
 	c.auth.log.ErrorContext(c.r.Context(), "panic in a handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	_ = c.auth.refused(c.r.Context(), Event{Name: endpointEvents[e.name].name}, errInternal)
+	if e.event != "" {
+		_ = c.auth.refused(c.r.Context(), Event{Name: e.event}, errInternal)
+	}
 	writeError(c.w, errInternal)
 }
 
