@@ -63,7 +63,7 @@ var harmless = []string{"AccessRule", "AccountConfig", "AuditConfig", "AuditMark
 	"Claims", "CookieConfig", "Count", "Cursor", "DeadLetter", "Delivery", "Event", "EventFilter", "Finding", "Forgot", "Outages", "RevocationView", "RevocationViewConfig", "RevocationViewStats", "Hooks", "Identity", "JWKS",
 	"JWKSConfig", "KeyInfo", "Label", "Limit", "LimitConfig", "Lock", "LockQuery", "LockoutConfig", "LockoutTier", "MailConfig", "MailTemplate", "MemoryLimiter", "Metric",
 	"MetricKind", "OneTimeCode", "Outcome", "ProtectRule", "Protection", "ProxyConfig", "RecoveryConfig", "RegistrationConfig", "Revocation", "Route", "Rule", "Session",
-	"SessionAdvance", "SessionConfig", "SessionLimit", "SessionQuery", "TokenConfig", "TokenProfile", "TokenRef", "TrailReport", "Usage", "UserQuery", "VerificationConfig", "WebhookStatus"}
+	"SessionAdvance", "SessionConfig", "SessionLimit", "SessionQuery", "Setting", "TokenConfig", "TokenProfile", "TokenRef", "TrailReport", "Usage", "UserQuery", "VerificationConfig", "WebhookStatus"}
 
 // stored are holders that a store may keep as JSON: there, they have to be whole.
 var stored = []string{"AuditKey", "AuditRecord"}

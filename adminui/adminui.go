@@ -152,6 +152,19 @@ func (a *admin) mount() {
 	a.get("/user", a.user)
 	a.post("/user/end-session", a.endSession)
 	a.post("/user/end-all", a.endAll)
+	a.page("locks", "Locks", a.locks)
+	a.post("/unlock", a.unlock)
+	if a.webhooks != nil {
+		a.page("webhooks", "Webhooks", a.webhookList)
+		a.get("/webhook", a.webhook)
+		a.post("/webhook/redeliver", a.redeliver)
+		a.post("/webhook/replay", a.replay)
+	}
+	a.page("keys", "Keys", a.keys)
+	if a.rotate != nil {
+		a.post("/keys/rotate", a.rotateKeys)
+	}
+	a.page("system", "System", a.system)
 	a.post("/sign-out", (*visit).signOut)
 }
 

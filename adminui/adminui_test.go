@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-jwtauth/jwtauth"
 	"github.com/go-jwtauth/jwtauth/adminui"
@@ -15,7 +16,7 @@ func TestPagesRefuse(t *testing.T) {
 	member := d.account(t, "member")
 	expired := d.account(t, "late", "administrator")
 	revoked := d.account(t, "gone", "administrator")
-	d.Clock.Add(2 * 60 * 60e9)
+	d.Clock.Add(2 * time.Hour)
 	d.admin = d.login(t, "root")
 	member, revoked = d.login(t, "member"), d.login(t, "gone")
 	if err := d.Auth.RevokeUser(t.Context(), revoked.User.ID); err != nil {
@@ -100,6 +101,7 @@ func secured(t testing.TB, p page) {
 func TestEndingASessionKillsIt(t *testing.T) {
 	d := newDesk(t, adminui.Config{})
 	ada := d.account(t, "ada")
+	d.Clock.Add(time.Second)
 	other := d.login(t, "ada")
 	user := "/user?id=" + ada.User.ID
 	same(t, "sessions", d.get(t, user).has(t, "Firefox on Linux", "1 to 2 of 2").rows("data-session"), []string{other.Session.ID, ada.Session.ID})
@@ -131,11 +133,11 @@ func TestActivityIsFiltered(t *testing.T) {
 	d := newDesk(t, adminui.Config{})
 	ada := d.account(t, "ada")
 	from := d.Clock.Now()
-	d.Clock.Add(60e9)
+	d.Clock.Add(time.Minute)
 	if _, err := d.Auth.Login(t.Context(), jwtauth.Credentials{Login: "ada", Password: "wrong"}); err == nil {
 		t.Fatal("logged in with a wrong password")
 	}
-	d.Clock.Add(60e9)
+	d.Clock.Add(time.Minute)
 	for _, tc := range []struct{ name, query, has, lacks string }{
 		{"everything", "", "login refused", "No event"},
 		{"by user id", "?user=" + ada.User.ID, "ada", "register ok root"},
@@ -144,8 +146,8 @@ func TestActivityIsFiltered(t *testing.T) {
 		{"by unknown user", "?user=nobody", "No account is called like this", "register ok"},
 		{"by event", "?event=register", "register ok", "login refused"},
 		{"by result", "?result=refused", "invalid_credentials", "register ok"},
-		{"by time", "?from=" + from.Add(30e9).Format("2006-01-02T15:04:05"), "login refused", "register ok"},
-		{"by time, until", "?to=" + from.Add(60e9).Format("2006-01-02T15:04"), "register ok", "login refused"},
+		{"by time", "?from=" + from.Add(30*time.Second).Format("2006-01-02T15:04:05"), "login refused", "register ok"},
+		{"by time, until", "?to=" + from.Add(time.Minute).Format("2006-01-02T15:04"), "register ok", "login refused"},
 		{"by address", "?address=192.0.2.99", "No event matches", "register ok"},
 		{"empty fields ask for nothing", "?user=&event=&result=&address=&from=&to=", "login refused", "No event"},
 	} {

@@ -3,16 +3,19 @@ package adminui
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"path"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-jwtauth/jwtauth"
@@ -360,7 +363,6 @@ type failure struct {
 	Title   string
 	Message string
 	Login   string
-	Retry   bool
 }
 
 var failureTitles = map[int]string{
@@ -383,13 +385,11 @@ func (v *visit) fail(err error) {
 	if title == "" {
 		status, title = http.StatusInternalServerError, "Something went wrong"
 	}
-	f := failure{Status: status, Title: title, Message: message, Retry: status == http.StatusServiceUnavailable}
+	f := failure{Status: status, Title: title, Message: message}
 	if status == http.StatusUnauthorized {
 		f.Login = v.login()
 	}
-	if f.Retry && v.w.Header().Get("Retry-After") == "" {
-		v.w.Header().Set("Retry-After", "5")
-	}
+	v.refuse(err)
 	if status >= 500 {
 		slog.ErrorContext(v.r.Context(), "page failed", "path", v.r.URL.Path, "error", err)
 	}
@@ -399,12 +399,30 @@ func (v *visit) fail(err error) {
 	}
 }
 
+// refuse sets the headers that belong to a refusal.
+func (v *visit) refuse(err error) {
+	h := v.w.Header()
+	status, _ := v.explain(err)
+	var known *jwtauth.Error
+	if errors.As(err, &known) && known.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(known.RetryAfter.Seconds()))))
+	}
+	if status == http.StatusServiceUnavailable && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", "5")
+	}
+	if status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+}
+
 func (v *visit) explain(err error) (status int, message string) {
 	switch err := err.(type) {
 	case refusal:
 		return err.status, err.message
 	case *jwtauth.Error:
 		return jwtauth.Status(err), err.Message
+	case fault:
+		return http.StatusServiceUnavailable, "Something that is needed does not answer at the moment. Please try again."
 	}
 	return http.StatusInternalServerError, "The reason is in the log."
 }
@@ -439,8 +457,13 @@ func (v *visit) signOut() error {
 	if err != nil && jwtauth.Code(err) != jwtauth.ErrNotFound.Code {
 		return err
 	}
+	return v.signedOut()
+}
+
+// signedOut is a page and no redirect: a form may not lead to another origin,
+// where the page to sign in can be.
+func (v *visit) signedOut() error {
 	v.auth.ClearCookies(v.w)
-	login := v.login()
 	v.id = nil
-	return v.render("signedout", "", "Signed out", login)
+	return v.render("signedout", "", "Signed out", v.login())
 }
