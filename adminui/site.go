@@ -416,13 +416,16 @@ func (v *visit) refuse(err error) {
 }
 
 func (v *visit) explain(err error) (status int, message string) {
-	switch err := err.(type) {
-	case refusal:
-		return err.status, err.message
-	case *jwtauth.Error:
-		return jwtauth.Status(err), err.Message
-	case fault:
-		return http.StatusServiceUnavailable, "Something that is needed does not answer at the moment. Please try again."
+	var page refusal
+	var outside fault
+	var known *jwtauth.Error
+	switch {
+	case errors.As(err, &page):
+		return page.status, page.message
+	case errors.As(err, &outside):
+		return http.StatusServiceUnavailable, refusals[http.StatusServiceUnavailable]
+	case errors.As(err, &known):
+		return jwtauth.Status(err), known.Message
 	}
 	return http.StatusInternalServerError, "The reason is in the log."
 }
