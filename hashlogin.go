@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -34,7 +35,7 @@ func (a *Auth) authenticateHash(ctx context.Context, c Credentials) (User, error
 		return u, err
 	}
 	if !a.holdsHash(u, c.Password) {
-		return u, ErrInvalidCredentials
+		return u, cmp.Or(t.failed(context.WithoutCancel(ctx), u), error(ErrInvalidCredentials))
 	}
 	if err := t.succeeded(context.WithoutCancel(ctx)); err != nil {
 		return u, err

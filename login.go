@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -158,7 +159,7 @@ func (a *Auth) checkCurrentPassword(ctx context.Context, u User, account, passwo
 		return err
 	}
 	if !slot.verify(u.PasswordHash, password) {
-		return ErrInvalidCredentials
+		return cmp.Or(t.failed(context.WithoutCancel(ctx), u), error(ErrInvalidCredentials))
 	}
 	return t.succeeded(context.WithoutCancel(ctx))
 }

@@ -61,9 +61,9 @@ func holders(t testing.TB) map[string]any {
 // harmless are the exported types that have no place for a secret.
 var harmless = []string{"AccessRule", "AccountConfig", "AuditConfig", "AuditMark", "AuditQuery", "AuditSeal", "AutoLoginConfig", "CORSConfig",
 	"Claims", "CookieConfig", "Count", "Cursor", "DeadLetter", "Delivery", "DevelopmentConfig", "Event", "EventFilter", "Finding", "Forgot", "Outages", "RevocationView", "RevocationViewConfig", "RevocationViewStats", "Hooks", "Identity", "JWKS",
-	"JWKSConfig", "KeyInfo", "Label", "Limit", "LimitConfig", "LockoutConfig", "LockoutTier", "MailConfig", "MailTemplate", "MemoryLimiter", "Metric",
+	"JWKSConfig", "KeyInfo", "Label", "Limit", "LimitConfig", "Lock", "LockQuery", "LockoutConfig", "LockoutTier", "MailConfig", "MailTemplate", "MemoryLimiter", "Metric",
 	"MetricKind", "OneTimeCode", "Outcome", "ProtectRule", "Protection", "ProxyConfig", "RecoveryConfig", "RegistrationConfig", "Revocation", "Route", "Rule", "Session",
-	"SessionAdvance", "SessionConfig", "SessionLimit", "SessionQuery", "TokenConfig", "TokenProfile", "TokenRef", "TrailReport", "Usage", "UserQuery", "VerificationConfig"}
+	"SessionAdvance", "SessionConfig", "SessionLimit", "SessionQuery", "Setting", "TokenConfig", "TokenProfile", "TokenRef", "TrailReport", "Usage", "UserQuery", "VerificationConfig", "WebhookStatus"}
 
 // stored are holders that a store may keep as JSON: there, they have to be whole.
 var stored = []string{"AuditKey", "AuditRecord"}
