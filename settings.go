@@ -34,7 +34,7 @@ func (a *Auth) Settings() []Setting {
 	return slices.Concat(a.serviceSettings(), cfg.Tokens.settings(), cfg.Passwords.settings(), cfg.Registration.settings(),
 		cfg.Sessions.settings(), cfg.accountSettings(), cfg.Mail.settings(), cfg.SSO.settings(), cfg.AutoLogin.settings(),
 		cfg.browserSettings(), a.accessSettings(), cfg.proxySettings(), cfg.Limits.settings(), cfg.Lockout.settings(),
-		cfg.Audit.settings(), cfg.Hooks.settings())
+		cfg.Audit.settings(), cfg.Hooks.settings(), cfg.Development.settings())
 }
 
 // section makes settings of pairs of a name and a value.
@@ -304,4 +304,8 @@ func lasting(d time.Duration) string {
 		}
 	}
 	return d.String()
+}
+
+func (cfg DevelopmentConfig) settings() []Setting {
+	return section("Development", "Enabled", yes(cfg.Enabled), "InsecureExplain", yes(cfg.InsecureExplain))
 }
