@@ -52,7 +52,7 @@
 //	POST /                   login, password, next
 //	POST /continue           next
 //
-// Each also has GET /style.css and /app.js, for everybody. What changes something
+// Each also has GET /style.css, /app.js and /icon.svg, for everybody. What changes something
 // leads back to a page with the parameter done, which says what was done in the
 // element with the id status. Times in parameters are RFC 3339, or without a zone
 // in UTC. A parameter that is not listed, is given twice or can't be read is

@@ -100,7 +100,7 @@ func parseTemplates() (map[string]*template.Template, error) {
 
 func readAssets() (map[string][]byte, error) {
 	assets := map[string][]byte{}
-	for _, name := range []string{"style.css", "app.js"} {
+	for _, name := range []string{"style.css", "app.js", "icon.svg"} {
 		data, err := files.ReadFile("static/" + name)
 		if err != nil {
 			return nil, err
@@ -110,7 +110,7 @@ func readAssets() (map[string][]byte, error) {
 	return assets, nil
 }
 
-var mediaTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+var mediaTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 func (s *site) get(path string, h func(*visit) error)  { s.route(path, http.MethodGet, h) }
 func (s *site) post(path string, h func(*visit) error) { s.route(path, http.MethodPost, h) }
