@@ -15,14 +15,14 @@ import (
 	"github.com/go-jwtauth/jwtauth/internal/docblock"
 )
 
-// documents are README.md and its like, and all of docs.
+// documentFiles are README.md and its like, and all of docs.
 func documentFiles(t *testing.T) []string {
 	t.Helper()
-	files, err := docblock.Files("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
+	files, err := docblock.Files("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples/server/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) < 5 {
+	if len(files) < 20 {
 		t.Fatalf("found only %v", files)
 	}
 	return files
@@ -37,28 +37,9 @@ func blocksOf(t *testing.T, file string) []docblock.Block {
 	return blocks
 }
 
-// What a fragment of Go in a document may use without saying so.
-var (
-	documentPackages = map[string]string{
-		"context": "context", "sql": "database/sql", "errors": "errors", "fmt": "fmt", "log": "log", "slog": "log/slog",
-		"http": "net/http", "os": "os", "signal": "os/signal", "syscall": "syscall", "time": "time", "sync": "sync",
-		"texttemplate": "text/template", "htmltemplate": "html/template", "testing": "testing", "hex": "encoding/hex",
-		"jwtauth": module, "sqlstore": module + "/sqlstore", "webhook": module + "/webhook", "storetest": module + "/storetest",
-		"authtest": module + "/authtest", "compat": module + "/compat", "wpjwt": module + "/compat/jwtauth",
-		"simplejwtlogin": module + "/compat/simplejwtlogin",
-	}
-	documentVars = map[string]string{
-		"auth": "*jwtauth.Auth", "cfg": "jwtauth.Config", "ctx": "context.Context", "keys": "*jwtauth.KeySet", "mux": "*http.ServeMux",
-		"r": "*http.Request", "w": "http.ResponseWriter", "db": "*sql.DB", "store": "jwtauth.Store", "secret": "[]byte",
-	}
-	// nestedPackages live in modules of their own: package examples checks the
-	// blocks that use them.
-	nestedPackages = []string{"chi", "gin", "echo", "fiber", "adaptor", "redisstore", "pgfeed", "smtpmail", "otelauth", "ownusers"}
-)
-
 // The Go in README.md and docs compiles.
 func TestCodeOfDocumentsCompiles(t *testing.T) {
-	compiler, err := docblock.NewCompiler(".", documentPackages, documentVars)
+	compiler, err := docblock.NewCompiler(".", docblock.Packages(), docblock.Vars())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,9 +60,12 @@ func TestCodeOfDocumentsCompiles(t *testing.T) {
 	}
 }
 
+// needsNested reports whether package examples has to check a block, since it uses
+// what lives in a module of its own.
 func needsNested(b docblock.Block) bool {
-	names, paths := docblock.Uses(b)
-	return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(nestedPackages, name) }) ||
+	uses, paths := docblock.Uses(b)
+	nested := docblock.NestedPackages()
+	return slices.ContainsFunc(uses, func(name string) bool { return nested[name] != "" }) ||
 		slices.ContainsFunc(paths, func(path string) bool { return !standard(path) && path != module })
 }
 

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,7 +86,7 @@ func (c *Compiler) Check(b Block) error {
 // in a function if it is not made of declarations. Errors show the lines of the
 // document.
 func (c *Compiler) source(b Block) (src string, whole bool) {
-	line := fmt.Sprintf("//line %s:%d\n", b.File, b.Line)
+	line := fmt.Sprintf("//line %s:%d\n", filepath.Base(b.File), b.Line)
 	if strings.HasPrefix(b.Text, "package ") || strings.Contains(b.Text, "\npackage ") {
 		return line + b.Text, true
 	}

@@ -24,6 +24,8 @@ type Block struct {
 	// Note is the HTML comment right above the fence, without its marks: see
 	// [Vars] and [Source].
 	Note string
+
+	indent string // of the fence, which is cut from the code
 }
 
 // Where is the place of a block, for messages.
@@ -41,17 +43,18 @@ func Blocks(file string) ([]Block, error) {
 	var open *Block
 	above := ""
 	for i, line := range strings.Split(string(data), "\n") {
-		lang, fence := strings.CutPrefix(line, "```")
+		text := strings.TrimLeft(line, " ")
+		lang, fence := strings.CutPrefix(text, "```")
 		switch {
 		case fence && open == nil:
-			open = &Block{File: file, Line: i + 2, Lang: lang, Note: above}
+			open = &Block{File: file, Line: i + 2, Lang: lang, Note: above, indent: line[:len(line)-len(text)]}
 		case fence:
 			blocks, open = append(blocks, *open), nil
 		case open != nil:
-			open.Text += line + "\n"
+			open.Text += strings.TrimPrefix(line, open.indent) + "\n"
 		}
 		above = ""
-		if m := note.FindStringSubmatch(line); m != nil {
+		if m := note.FindStringSubmatch(text); m != nil {
 			above = m[1]
 		}
 	}
@@ -125,7 +128,7 @@ func Read(file string) (Page, error) {
 	fenced := false
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimRight(line, "\n")
-		if strings.HasPrefix(line, "```") {
+		if strings.HasPrefix(strings.TrimLeft(line, " "), "```") {
 			fenced = !fenced
 		}
 		if fenced {
