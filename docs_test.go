@@ -328,3 +328,51 @@ func named(packages map[string][]pkgNames, path []string) bool {
 	}
 	return !known
 }
+
+var docLink = regexp.MustCompile(`\[\*?((?:[a-z]\w*\.)?[A-Z]\w*(?:\.[A-Z]\w*)?)\]`)
+
+// The links in comments lead to names that exist: in the package itself, or in
+// another one of ours.
+func TestLinksOfCommentsLeadSomewhere(t *testing.T) {
+	packages := packagesByName(t)
+	checked := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != "." || d.Name() == "node_modules") {
+			return fs.SkipDir
+		}
+		if d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		own := declarations(t, filepath.Dir(path))
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for _, group := range f.Comments {
+			for _, m := range docLink.FindAllStringSubmatch(group.Text(), -1) {
+				checked++
+				if !linkResolves(packages, own, strings.Split(m[1], ".")) {
+					t.Errorf("%s: a comment links to %s, which does not exist", path, m[1])
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if checked < 500 {
+		t.Errorf("checked only %d links", checked)
+	}
+}
+
+func linkResolves(packages map[string][]pkgNames, own pkgNames, path []string) bool {
+	if ast.IsExported(path[0]) {
+		return own.resolves(path)
+	}
+	ps, ours := packages[path[0]]
+	return !ours || slices.ContainsFunc(ps, func(p pkgNames) bool { return p.resolves(path[1:]) })
+}

@@ -22,7 +22,7 @@ type Block struct {
 	// Text is the code.
 	Text string
 	// Note is the HTML comment right above the fence, without its marks: see
-	// [Vars] and [Source].
+	// [Block.Vars] and [Block.Source].
 	Note string
 
 	indent string // of the fence, which is cut from the code
