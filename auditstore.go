@@ -91,7 +91,7 @@ type AuditQuery struct {
 }
 
 // AuditStore keeps the record of what happened. Records are appended as they
-// come, without a place in the chain; [AuditStore.Seal] gives them one
+// come, without a place in the chain; [AuditChain.Seal] gives them one
 // afterwards, in batches. Nothing changes or removes a record but
 // EraseAuditKey and PurgeAudit.
 type AuditStore interface {
