@@ -79,7 +79,10 @@ type trail struct {
 	sealMu  sync.Mutex // one at a time in this process
 	purged  time.Time  // needs sealMu
 	pending atomic.Bool
-	faults  atomic.Int32 // in a row
+	// closed says that Close has sealed what there was: what is planned is not
+	// needed, and the store may be gone. The next record undoes it.
+	closed atomic.Bool
+	faults atomic.Int32 // in a row
 }
 
 func (a *Auth) newTrail(cfg AuditConfig) *trail {
@@ -260,7 +263,10 @@ func (a *Auth) erase(ctx context.Context, userID string) error {
 }
 
 // sealSoon plans the next sealing. It costs the request nothing.
-func (a *Auth) sealSoon() { a.sealAfter(sealDelay) }
+func (a *Auth) sealSoon() {
+	a.trail.closed.Store(false)
+	a.sealAfter(sealDelay)
+}
 
 func (a *Auth) sealAfter(d time.Duration) {
 	if !a.trail.pending.CompareAndSwap(false, true) {
@@ -268,6 +274,9 @@ func (a *Auth) sealAfter(d time.Duration) {
 	}
 	time.AfterFunc(d, func() {
 		a.trail.pending.Store(false)
+		if a.trail.closed.Load() {
+			return
+		}
 		err := a.sealTrail(context.Background())
 		if err == nil {
 			a.trail.faults.Store(0)
@@ -379,6 +388,13 @@ func (a *Auth) purgeTo(ctx context.Context, now time.Time, most int64) error {
 			return nil
 		}
 		if err := a.intact(anchor, records[:n]); err != nil {
+			moved, markErr := a.anchorMoved(ctx, anchor)
+			if markErr != nil {
+				return markErr
+			}
+			if moved {
+				continue // another node has purged meanwhile
+			}
 			a.log.ErrorContext(ctx, "audit trail is broken, and kept as it is", "error", err)
 			return nil
 		}
@@ -388,6 +404,11 @@ func (a *Auth) purgeTo(ctx context.Context, now time.Time, most int64) error {
 			return err
 		}
 	}
+}
+
+func (a *Auth) anchorMoved(ctx context.Context, from AuditMark) (bool, error) {
+	anchor, _, err := a.trail.store.AuditMarks(ctx)
+	return anchor.Sequence != from.Sequence, err
 }
 
 // intact checks the records that follow the anchor. What was tampered with is
@@ -615,6 +636,7 @@ func (a *Auth) AdoptTrail(ctx context.Context) error {
 // closeTrail writes and seals what waits for it.
 func (a *Auth) closeTrail(ctx context.Context) error {
 	a.trail.floods.end()
+	a.trail.closed.Store(true)
 	if err := a.sealTrail(ctx); err != nil {
 		return fmt.Errorf("jwtauth: audit trail not sealed: %w", err)
 	}
