@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/internal/recorder"
 )
 
 // epoch is when tests begin, unless they say otherwise.
@@ -167,7 +168,7 @@ func send(t testing.TB, h http.Handler, q request) answer {
 		r.RemoteAddr = q.from
 	}
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
+	recorder.Record(t.Name(), h).ServeHTTP(w, r)
 	return read(t, w)
 }
 
