@@ -1,5 +1,6 @@
 // Needs SERVER, the program: go build -o server ./examples/server
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { start } from "../server/e2e/server.mjs";
 import { Account, Refused, type ErrorCode } from "./client.js";
@@ -47,6 +48,27 @@ test("a session that was ended elsewhere", async () => {
   const { data } = await here.api.DELETE("/sessions");
   assert.ok(data && data.ended >= 1);
   await assert.rejects(there.me(), (e) => e instanceof Refused && e.code === "jwt_auth_invalid_token");
+});
+
+test("an access token that is not accepted any longer is replaced", async () => {
+  const ada = new Account(base);
+  await ada.login("ada", password);
+  let spoiled = 0;
+  ada.api.use({
+    onRequest({ request, schemaPath }) {
+      if (schemaPath === "/me" && spoiled++ === 0) request.headers.set("Authorization", "Bearer old.and.gone");
+      return request;
+    },
+  });
+  assert.equal((await ada.me()).user_login, "ada");
+  assert.equal(spoiled, 1);
+});
+
+test("the document is where the API is", async () => {
+  const served = await fetch(`${base}/openapi.json`);
+  assert.match(served.headers.get("content-type") ?? "", /^application\/json/);
+  const file = await readFile(new URL("../../docs/openapi/native.json", import.meta.url), "utf8");
+  assert.ok((await served.text()) === file, "another document is served");
 });
 
 test("an error has the codes that the operation can answer", async () => {
