@@ -66,7 +66,7 @@ type Document struct {
 }
 
 // everywhere are headers of answers that documents tell of in prose.
-var everywhere = []string{"X-Content-Type-Options", "X-Robots-Tag", "Link", "Set-Cookie", "Referrer-Policy",
+var everywhere = []string{"X-Content-Type-Options", "X-Robots-Tag", "Link", "Set-Cookie", "Referrer-Policy", "Jwtauth-Reason",
 	"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Access-Control-Allow-Credentials"}
 
 // browsers are headers that they send by themselves.
