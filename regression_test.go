@@ -94,3 +94,22 @@ func TestNoteAboutARegistrationIsBounded(t *testing.T) {
 		t.Errorf("%d mails, want 5 an hour", n)
 	}
 }
+
+// An account that vanished from the host's own table, and whose tokens nobody
+// revoked, used to be "no such record" to change-password alone.
+func TestTokenOfAVanishedAccountIsInvalid(t *testing.T) {
+	store := jwtauth.NewMemoryStore()
+	a, _ := newAuth(t, func(cfg *jwtauth.Config) { cfg.Store = store })
+	g := register(t, a, "alice")
+	if err := store.DeleteUser(bg, g.User.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []request{
+		{method: "GET", path: "/me"},
+		{method: "POST", path: "/token/validate"},
+		{method: "POST", path: "/change-password", body: object{"current_password": testPassword, "new_password": newPassword}},
+	} {
+		q.token = g.AccessToken
+		t.Run(q.path, func(t *testing.T) { wantError(t, send(t, a.Handler(), q), 401, "jwt_auth_invalid_token") })
+	}
+}
