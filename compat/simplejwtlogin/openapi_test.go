@@ -1,6 +1,7 @@
 package simplejwtlogin_test
 
 import (
+	"maps"
 	"net/http/httptest"
 	"slices"
 	"testing"
@@ -12,7 +13,7 @@ import (
 )
 
 func TestOpenAPIDocumentHasTheRoutes(t *testing.T) {
-	got, _ := exchange.ParseDocument(t, openapi.SimpleJWTLogin()).Routes(t)
+	got := slices.Sorted(maps.Keys(exchange.ParseDocument(t, openapi.SimpleJWTLogin()).IDs(t)))
 	routes := func(v sjl.Version) (list []string) {
 		for _, r := range newKit(t, everything(v)).api.Routes() {
 			list = append(list, r.Method+" "+r.Path)
