@@ -2,6 +2,7 @@ package adminui
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,6 +16,7 @@ type AccountConfig struct {
 	Site     string
 	LoginURL string
 	AllowIPs []string
+	Logger   *slog.Logger
 }
 
 // NewAccount returns the pages on which everybody who is signed in sees their own
@@ -25,7 +27,7 @@ func NewAccount(auth *jwtauth.Auth, cfg AccountConfig) (http.Handler, error) {
 	if auth == nil {
 		return nil, errNoAuth
 	}
-	s, err := newSite(auth, "account", cfg.Site, cfg.LoginURL, cfg.AllowIPs)
+	s, err := newSite(auth, "account", common{cfg.Site, cfg.LoginURL, cfg.AllowIPs, cfg.Logger})
 	if err != nil {
 		return nil, err
 	}

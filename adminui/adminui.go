@@ -73,6 +73,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -105,6 +106,8 @@ type Config struct {
 	// a directory it is [jwtauth.AddKey] and [jwtauth.KeySet.Reload]. Nil: keys
 	// are shown and there is no button.
 	Rotate func(ctx context.Context) error
+	// Logger gets what went wrong. Default: slog.Default.
+	Logger *slog.Logger
 }
 
 // Webhooks is what a *webhook.Dispatcher offers, with the meaning that package
@@ -126,7 +129,7 @@ func New(auth *jwtauth.Auth, cfg Config) (http.Handler, error) {
 	if len(cfg.Roles) == 0 {
 		cfg.Roles = auth.AdminRoles()
 	}
-	s, err := newSite(auth, "admin", cfg.Site, cfg.LoginURL, cfg.AllowIPs)
+	s, err := newSite(auth, "admin", common{cfg.Site, cfg.LoginURL, cfg.AllowIPs, cfg.Logger})
 	if err := errors.Join(err, checkLink("AccountURL", cfg.AccountURL)); err != nil {
 		return nil, err
 	}
