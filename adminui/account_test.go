@@ -40,6 +40,22 @@ func TestAccountShowsOnesOwnAndNothingElse(t *testing.T) {
 	}
 }
 
+// Who looked at an account, and from where, is not for its owner.
+func TestAccountNamesNoAdministrator(t *testing.T) {
+	site, ui := newAccount(t)
+	ada, root := account(t, site.Auth, "ada"), account(t, site.Auth, "root", "administrator")
+	id, err := site.Auth.Verify(t.Context(), root.AccessToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("POST", "/", nil)
+	r.RemoteAddr = "198.51.100.77:1"
+	if err := site.Auth.Unlock(site.Auth.WithIdentity(r, id).Context(), ada.User.ID); err != nil {
+		t.Fatal(err)
+	}
+	send(ui, request{method: "GET", path: "/", grant: ada}).has(t, "account.unlock ok an administrator").lacks(t, "198.51.100.77", "root")
+}
+
 func TestAccountEndsSessions(t *testing.T) {
 	for _, tc := range []struct {
 		name, path string

@@ -86,7 +86,8 @@ func secured(t testing.TB, p page) {
 	if csp := p.header.Get("Content-Security-Policy"); csp != policy && csp != policy+"; connect-src 'self'" {
 		t.Errorf("Content-Security-Policy: %q", csp)
 	}
-	for name, value := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"} {
+	for name, value := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
+		"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin"} {
 		if got := p.header.Get(name); got != value {
 			t.Errorf("%s: %q", name, got)
 		}
