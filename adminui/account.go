@@ -111,14 +111,14 @@ func (v *visit) endOwn() error {
 		return err
 	}
 	done := "session-ended"
-	err = v.auth.EndSession(v.r.Context(), v.id.UserID, f.text("session"))
+	err = v.auth.EndSession(v.r.Context(), v.id.UserID, f.raw("session"))
 	if errors.Is(err, jwtauth.ErrNotFound) {
 		done, err = "session-gone", nil
 	}
 	if err != nil {
 		return err
 	}
-	if f.text("session") == v.id.SessionID {
+	if f.raw("session") == v.id.SessionID {
 		return v.signedOut()
 	}
 	return v.back("", done, nil)

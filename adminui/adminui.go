@@ -60,12 +60,13 @@
 //
 // # What stays the same
 //
-// Tests and styles may rely on these ids: main, status, error, filter, events,
-// users, find, account, sessions, lock, locks, webhooks, letters, keys, rotate,
-// findings, outages, settings, sign-out, sign-in, newest, older, next, first. Rows
-// of events have data-event, those of users and locks data-user, those of
-// sessions data-session, those of keys data-kid. An event that was refused has
-// the class bad.
+// Tests and styles may rely on these ids: main, status, error, filter, renew,
+// events, users, find, account, lock, sessions, end-all, end-others, locks, webhooks,
+// letters, replay, keys, rotate, outages, findings, settings, sign-out, sign-in,
+// continue, newest, older, first, next. Rows of events have data-event, those of users
+// and locks data-user, those of sessions data-session, of endpoints data-webhook, of
+// dead letters data-sequence, of keys data-kid, of findings data-finding, of settings
+// data-setting. What somebody should look at has the class bad.
 package adminui
 
 import (

@@ -13,12 +13,12 @@ import (
 
 func TestPagesRefuse(t *testing.T) {
 	d := newDesk(t, adminui.Config{LoginURL: "/signin/?next={next}"})
-	member := d.account(t, "member")
+	d.account(t, "member")
+	d.account(t, "gone", "administrator")
 	expired := d.account(t, "late", "administrator")
-	revoked := d.account(t, "gone", "administrator")
 	d.Clock.Add(2 * time.Hour)
 	d.admin = d.login(t, "root")
-	member, revoked = d.login(t, "member"), d.login(t, "gone")
+	member, revoked := d.login(t, "member"), d.login(t, "gone")
 	if err := d.Auth.RevokeUser(t.Context(), revoked.User.ID); err != nil {
 		t.Fatal(err)
 	}
