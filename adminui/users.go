@@ -95,7 +95,7 @@ func (a *admin) user(v *visit) error {
 	if err != nil {
 		return err
 	}
-	id, offset := q.text("id"), int(min(q.number("offset"), 1<<30))
+	id, offset := q.raw("id"), int(min(q.number("offset"), 1<<30))
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (a *admin) endSession(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.ended(f.text("user"), f.text("session"))
+	return v.ended(f.raw("user"), f.raw("session"))
 }
 
 // ended ends one session. That it is over already is what was wanted.
@@ -191,7 +191,7 @@ func (a *admin) endAll(v *visit) error {
 	if err != nil {
 		return err
 	}
-	user := f.text("user")
+	user := f.raw("user")
 	if err := v.auth.RevokeUser(v.r.Context(), user); err != nil {
 		return err
 	}
