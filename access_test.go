@@ -146,7 +146,7 @@ func TestAccessConfigRefused(t *testing.T) {
 		"header that anyone sets": func(cfg *jwtauth.Config) { cfg.Proxies.Header = "X-Real-IP" },
 	} {
 		t.Run(name+" refused", func(t *testing.T) {
-			cfg := testConfig(t, newClock())
+			cfg := testConfig(t)
 			change(&cfg)
 			if _, err := jwtauth.New(cfg); err == nil {
 				t.Error("New accepted it")

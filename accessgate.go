@@ -135,7 +135,7 @@ func (ad Admission) MarshalText() ([]byte, error) { return hidden(ad) }
 //
 // Whatever comes of it, the request ends with [Gate.Finish].
 func (g *Gate) Admit(w http.ResponseWriter, r *http.Request, ad Admission) (*http.Request, AuthCode, error) {
-	r = r.WithContext(g.auth.caller(r))
+	r = r.WithContext(g.auth.answering(w, r))
 	code, err := g.pass(w.Header(), r, ad.Endpoint, ad.Limit, &visitor{auth: g.auth, r: r, ad: ad})
 	return r, code, err
 }

@@ -15,54 +15,18 @@ import (
 // about them.
 func (a *Auth) auditEndpoints() []endpoint {
 	return []endpoint{
-		{"audit", "GET", "/audit", "", (*call).audit},
-		{"activity", "GET", "/me/activity", "", (*call).activity},
+		{"audit", "GET", "/audit", "", EventReadAudit, (*call).audit},
+		{"activity", "GET", "/me/activity", "", EventReadActivity, (*call).activity},
 	}
-}
-
-// endpointEvent is how the outcome of an endpoint is recorded where the service
-// has not done it. A read changes nothing and can be left out of the trail; what
-// is public has no outcome worth a record.
-type endpointEvent struct {
-	name         string
-	read, public bool
-}
-
-// endpointEvents has an entry for each endpoint.
-var endpointEvents = map[string]endpointEvent{
-	"token":               {name: EventLogin},
-	"login":               {name: EventLogin},
-	"validate":            {name: EventValidate, read: true},
-	"refresh":             {name: EventRefresh},
-	"revoke":              {name: EventRevoke},
-	revokeAlias:           {name: EventRevoke},
-	"register":            {name: EventRegister},
-	"change-password":     {name: EventPasswordChange},
-	"me":                  {name: EventReadAccount, read: true},
-	"delete-me":           {name: EventAccountDelete},
-	"sessions":            {name: EventReadSessions, read: true},
-	"end-session":         {name: EventSessionEnd},
-	"end-other-sessions":  {name: EventSessionEnd},
-	"activity":            {name: EventReadActivity, read: true},
-	"audit":               {name: EventReadAudit, read: true},
-	"jwks":                {public: true},
-	"forgot-password":     {name: EventForgot},
-	"reset-password":      {name: EventReset},
-	"verify-email":        {name: EventVerifyEmail},
-	"resend-verification": {name: EventVerifyResend},
-	"sso-exchange":        {name: EventSSO},
-	"autologin":           {name: EventAutoLogin, read: true},
-	confirmName:           {name: EventAutoLogin},
 }
 
 // recordOutcome writes the record of a request that has none yet, and returns
 // what the caller is to be told.
 func (c *call) recordOutcome(e endpoint, err error) error {
-	event := endpointEvents[e.name]
-	if event.public || c.answered && err == nil {
+	if e.event == "" || c.answered && err == nil {
 		return err
 	}
-	return c.auth.finish(c.r, e.name, Outcome{Event: event.name, Read: event.read, Identity: c.once.id, Err: err})
+	return c.auth.finish(c.r, e.name, Outcome{Event: e.event, Read: e.reads(), Identity: c.once.id, Err: err})
 }
 
 // Outcome is how a request ended.
@@ -89,7 +53,7 @@ func (g *Gate) Finish(r *http.Request, endpoint string, o Outcome) error {
 func (a *Auth) finish(r *http.Request, name string, o Outcome) error {
 	err := a.recordedOutcome(r.Context(), o)
 	if err != nil {
-		a.logFailure(r, name, err)
+		a.explain(headerOf(r.Context()), r, name, err)
 	}
 	return err
 }

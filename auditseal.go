@@ -98,17 +98,11 @@ func openPersonal(r AuditRecord) (p personal, erased bool, err error) {
 	return p, false, nil
 }
 
-// chainHash is the hash of a record at a place, given the hash before it. Each
-// field is preceded by its length, so that no two records look the same.
+// chainHash is the hash of a record at a place, given the hash before it.
 func chainHash(before []byte, sequence int64, r AuditRecord) []byte {
 	h := sha256.New()
-	for _, field := range [][]byte{
-		[]byte("jwtauth audit record v1"), before, number(sequence), []byte(r.ID), number(r.Time.UnixMicro()),
-		[]byte(r.Name), []byte(r.Result), []byte(r.Reason), number(r.Count), []byte(r.Subject), r.Personal,
-	} {
-		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(field))))
-		h.Write(field)
-	}
+	writeFields(h, []byte("jwtauth audit record v1"), before, number(sequence), []byte(r.ID), number(r.Time.UnixMicro()),
+		[]byte(r.Name), []byte(r.Result), []byte(r.Reason), number(r.Count), []byte(r.Subject), r.Personal)
 	return h.Sum(nil)
 }
 

@@ -91,7 +91,7 @@ type AuditQuery struct {
 }
 
 // AuditStore keeps the record of what happened. Records are appended as they
-// come, without a place in the chain; [AuditStore.Seal] gives them one
+// come, without a place in the chain; [AuditChain.Seal] gives them one
 // afterwards, in batches. Nothing changes or removes a record but
 // EraseAuditKey and PurgeAudit.
 type AuditStore interface {
@@ -194,4 +194,26 @@ type CursorStore interface {
 	DeadLetters(ctx context.Context, cursor string, after int64, limit int) ([]DeadLetter, error)
 	// DropDeadLetter removes one. [ErrNotFound] if there is none.
 	DropDeadLetter(ctx context.Context, cursor string, sequence int64) error
+}
+
+// WebhookStatus is how a receiver of events is doing, as package webhook tells
+// it. LastError, LastSuccess, NextAttempt and Missed are what this process has
+// seen: another one may be the sender.
+type WebhookStatus struct {
+	Name string
+	// Sequence is that of the last event it is done with.
+	Sequence int64
+	// Backlog is how many events of the trail come after it, those of other
+	// names among them.
+	Backlog int64
+	// LastError is why the last attempt failed, "" if it did not.
+	LastError string
+	// LastSuccess is when an event was last taken.
+	LastSuccess time.Time
+	// NextAttempt is when it looks or tries again.
+	NextAttempt time.Time
+	// Dead is how many dead letters there are, at most 1,000.
+	Dead int
+	// Missed is how many events were purged before they could be sent.
+	Missed int64
 }

@@ -303,7 +303,7 @@ func TestAutoLoginConfigRefused(t *testing.T) {
 		"recovery page with user":   func(cfg *jwtauth.Config) { cfg.Recovery.URL = "https://u:p@app.example.test/reset" },
 	} {
 		t.Run(name+" refused", func(t *testing.T) {
-			cfg := testConfig(t, newClock())
+			cfg := testConfig(t)
 			change(&cfg)
 			if _, err := jwtauth.New(cfg); err == nil {
 				t.Error("New accepted it")

@@ -80,6 +80,7 @@ type Config struct {
 	Lockout      LockoutConfig
 	Audit        AuditConfig
 	Hooks        Hooks
+	Development  DevelopmentConfig
 }
 
 // String tells the issuer and nothing else: most other fields are secret, or
@@ -334,6 +335,7 @@ func (cfg Config) validate() error {
 		cfg.Lockout.validate(),
 		cfg.Audit.validate(),
 		cfg.Limits.validate(),
+		cfg.validateDevelopment(),
 	)
 }
 

@@ -147,7 +147,7 @@ func TestForgotDelivers(t *testing.T) {
 		t.Errorf("delivered %q to %+v", d.code, d.user)
 	}
 	ok(t, a.Close(bg))
-	if n := box.count(); n != 0 {
+	if n := len(box.Messages()); n != 0 {
 		t.Errorf("%d mails besides", n)
 	}
 	ok(t, a.ResetPassword(bg, jwtauth.PasswordReset{Login: "alice", Password: "a wholly different phrase", Code: d.code}))

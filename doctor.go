@@ -96,6 +96,8 @@ func (a *Auth) checkWeak() []Finding {
 		{cfg.Limits.Disabled, Finding{"limits_off", true, "Limits.Disabled", "Requests are not limited."}},
 		{cfg.Limits.DangerouslyAllowWhenDown, Finding{"limits_fail_open", true, "Limits.DangerouslyAllowWhenDown",
 			"Whoever can bring the limiter down has no limit."}},
+		{cfg.Development.InsecureExplain, Finding{"explains", true, "Development.InsecureExplain",
+			"Refusals tell callers why, also that a user does not exist: for a machine that nobody else reaches."}},
 		{cfg.Lockout.Disabled, Finding{"lockout_off", true, "Lockout.Disabled", "Wrong passwords are not counted."}},
 		{cfg.AutoLogin.DangerouslySkipConfirmation, Finding{"autologin_unconfirmed", true, "AutoLogin.DangerouslySkipConfirmation",
 			"A link alone logs a browser in, also into somebody else's account."}},
@@ -167,6 +169,7 @@ func (a *Auth) checkAdvice() []Finding {
 			Finding{"password_length", false, "Passwords.MinLength", "NIST advises 15 characters where a password is the only factor."}},
 		{cfg.Tokens.MaxTTL > maxTokenTTL, Finding{"long_tokens", false, "Tokens.MaxTTL",
 			"Access tokens may live for days: services that ask no revocations accept them for as long."}},
+		{cfg.Development.Enabled, Finding{"development", false, "Development.Enabled", "Each refusal is in the log at level warn."}},
 		{cfg.Audit.Retention == 0, Finding{"audit_forever", false, "Audit.Retention", "Records of the audit trail are kept for good."}},
 		{cfg.CORS.Off && cfg.Cookies.Enabled, Finding{"cors_off", false, "CORS.Off", "Pages of other origins can't call, and cookies are on: only pages of this origin can log in."}},
 	})

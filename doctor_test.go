@@ -53,6 +53,10 @@ func TestCheckFindsWhatIsWeakOrOdd(t *testing.T) {
 			cfg.Hooks.BeforeLogin = func(context.Context, jwtauth.User) error { return nil }
 		}, "", false},
 		{"no limits", func(cfg *jwtauth.Config) { cfg.Limits.Disabled = true }, "limits_off", true},
+		{"refusals that explain themselves", func(cfg *jwtauth.Config) {
+			cfg.Issuer, cfg.Development.InsecureExplain = "http://localhost:8080", true
+		}, "explains", true},
+		{"development", func(cfg *jwtauth.Config) { cfg.Development.Enabled = true }, "development", false},
 		{"no lock-out", func(cfg *jwtauth.Config) { cfg.Lockout.Disabled = true }, "lockout_off", true},
 		{"no mailer", func(cfg *jwtauth.Config) { cfg.Mail.Mailer = nil }, "no_mailer", true},
 		{"no mailer and no recovery", func(cfg *jwtauth.Config) { cfg.Mail.Mailer, cfg.Recovery.Off = nil, true }, "", false},

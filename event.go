@@ -89,6 +89,10 @@ const (
 	EventSSO            = "sso.exchange"
 	EventAutoLogin      = "autologin"
 	EventUnlock         = "account.unlock"
+	// EventLock is a wrong password that used up what an account bears: see
+	// [LockoutConfig] and [Auth.Locks]. A name that no account has is locked as
+	// well, and its record has no user.
+	EventLock = "account.lock"
 	// EventNewDevice is a notice beside [EventLogin]: somebody has logged in
 	// from what looks like a device that the account has not used before.
 	EventNewDevice = "login.new_device"
@@ -100,12 +104,19 @@ const (
 	EventAccess = "access"
 	// EventTrailAdopt is a call of [Auth.AdoptTrail].
 	EventTrailAdopt = "trail.adopt"
+	// EventKeyRotate, EventWebhookReplay and EventWebhookRedeliver are what an
+	// administrator does on pages of the host: see [Auth.Record].
+	EventKeyRotate        = "key.rotate"
+	EventWebhookReplay    = "webhook.replay"
+	EventWebhookRedeliver = "webhook.redeliver"
 	// The events of endpoints that only read.
 	EventValidate     = "token.validate"
 	EventReadAccount  = "account.read"
 	EventReadSessions = "session.list"
 	EventReadActivity = "activity.read"
 	EventReadAudit    = "audit.read"
+	// EventReadAccounts is a look at the list of accounts, or at who is locked.
+	EventReadAccounts = "account.list"
 )
 
 // The two results of an event.

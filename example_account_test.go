@@ -38,8 +38,8 @@ func ExampleAuth_ForgotPassword() {
 	if err := auth.Close(ctx); err != nil { // waits until the mail has left
 		log.Fatal(err)
 	}
-	fmt.Println("mail:", box.mails[0].Subject)
-	err = auth.ResetPassword(ctx, jwtauth.PasswordReset{Login: "ada", Code: box.mails[0].Data.Code, Password: "another long pass phrase"})
+	fmt.Println("mail:", box.Messages()[0].Subject)
+	err = auth.ResetPassword(ctx, jwtauth.PasswordReset{Login: "ada", Code: box.Messages()[0].Data.Code, Password: "another long pass phrase"})
 	fmt.Println("reset:", err)
 	// Output:
 	// asked: <nil>

@@ -243,7 +243,8 @@ func TestSecretsStayInside(t *testing.T) {
 	c.Add(time.Minute)
 	_, reuse := a.Refresh(bg, g.RefreshToken)
 	u := must(a.UserByLogin(bg, "alice"))(t)
-	cfg := testConfig(t, c)
+	cfg := testConfig(t)
+	cfg.Now = c.Now
 	cfg.Secret = testSecret
 
 	var text strings.Builder

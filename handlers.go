@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-jwtauth/jwtauth/docs/openapi"
 	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
@@ -30,9 +31,15 @@ type endpoint struct {
 	name, method, path string
 	// limit is what a request counts on; "" for none.
 	limit Limit
+	// event names the record of its outcome where the service has left none; "" for
+	// what is public and has no outcome worth a record.
+	event string
 	// handle returns the body of a 200, or an error.
 	handle func(*call) (any, error)
 }
+
+// reads reports whether a request changes nothing: see [AuditConfig.SkipReads].
+func (e endpoint) reads() bool { return e.method == "GET" || e.event == EventValidate }
 
 // call is one request on its way through an endpoint.
 type call struct {
@@ -62,20 +69,21 @@ func (a *Auth) Routes() []Route {
 
 func (a *Auth) endpoints() []endpoint {
 	return slices.Concat([]endpoint{
-		{"token", "POST", "/token", LimitLogin, (*call).login},
-		{"login", "POST", "/login", LimitLogin, (*call).login},
-		{"validate", "POST", "/token/validate", LimitValidate, (*call).validate},
-		{"refresh", "POST", "/token/refresh", LimitRefresh, (*call).refresh},
-		{"revoke", "POST", "/token/revoke", LimitRevoke, (*call).revoke},
-		{revokeAlias, "POST", "/revoke", LimitRevoke, (*call).revoke},
-		{"register", "POST", "/register", LimitRegister, (*call).register},
-		{"change-password", "POST", "/change-password", LimitChangePassword, (*call).changePassword},
-		{"me", "GET", "/me", "", (*call).me},
-		{"delete-me", "DELETE", "/me", LimitDelete, (*call).deleteMe},
-		{"sessions", "GET", "/sessions", "", (*call).sessions},
-		{"end-session", "DELETE", "/sessions/{id}", "", (*call).endSession},
-		{"end-other-sessions", "DELETE", "/sessions", "", (*call).endOtherSessions},
-		{"jwks", "GET", "/.well-known/jwks.json", "", (*call).jwks},
+		{"token", "POST", "/token", LimitLogin, EventLogin, (*call).login},
+		{"login", "POST", "/login", LimitLogin, EventLogin, (*call).login},
+		{"validate", "POST", "/token/validate", LimitValidate, EventValidate, (*call).validate},
+		{"refresh", "POST", "/token/refresh", LimitRefresh, EventRefresh, (*call).refresh},
+		{"revoke", "POST", "/token/revoke", LimitRevoke, EventRevoke, (*call).revoke},
+		{revokeAlias, "POST", "/revoke", LimitRevoke, EventRevoke, (*call).revoke},
+		{"register", "POST", "/register", LimitRegister, EventRegister, (*call).register},
+		{"change-password", "POST", "/change-password", LimitChangePassword, EventPasswordChange, (*call).changePassword},
+		{"me", "GET", "/me", "", EventReadAccount, (*call).me},
+		{"delete-me", "DELETE", "/me", LimitDelete, EventAccountDelete, (*call).deleteMe},
+		{"sessions", "GET", "/sessions", "", EventReadSessions, (*call).sessions},
+		{"end-session", "DELETE", "/sessions/{id}", "", EventSessionEnd, (*call).endSession},
+		{"end-other-sessions", "DELETE", "/sessions", "", EventSessionEnd, (*call).endOtherSessions},
+		{"jwks", "GET", "/.well-known/jwks.json", "", "", (*call).jwks},
+		{"openapi", "GET", "/openapi.json", "", "", (*call).openapi},
 	}, a.auditEndpoints(), a.recoveryEndpoints(), a.autoLoginEndpoints())
 }
 
@@ -98,36 +106,36 @@ func (a *Auth) Handler() http.Handler {
 		allowed[route.Path] = append(allowed[route.Path], route.Method)
 	}
 	for path, methods := range allowed {
-		mux.Handle(path, methodNotAllowed(methods))
+		mux.Handle(path, a.methodNotAllowed(methods))
 	}
-	mux.HandleFunc("/", notFound)
-	return a.CORS(strictPath(mux))
+	mux.HandleFunc("/", a.notFound)
+	return a.CORS(a.strictPath(mux))
 }
 
 // strictPath answers paths that a mux would clean up and redirect: below a
 // stripped prefix the redirect would lead elsewhere, and two spellings of one
 // path invite rules that see only one of them.
-func strictPath(next http.Handler) http.Handler {
+func (a *Auth) strictPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.Path; p == "" || p[0] != '/' || path.Clean(p) != p || r.URL.RawPath != "" {
-			notFound(w, r)
+			a.notFound(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-func notFound(w http.ResponseWriter, _ *http.Request) { writeError(w, errNoRoute) }
+func (a *Auth) notFound(w http.ResponseWriter, r *http.Request) { a.refuse(w, r, errNoRoute) }
 
-func methodNotAllowed(methods []string) http.Handler {
+func (a *Auth) methodNotAllowed(methods []string) http.Handler {
 	if slices.Contains(methods, "GET") {
 		methods = append(methods, "HEAD")
 	}
 	slices.Sort(methods)
 	allow := strings.Join(methods, ", ")
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", allow)
-		writeError(w, errMethod)
+		a.refuse(w, r, errMethod)
 	})
 }
 
@@ -135,7 +143,7 @@ func methodNotAllowed(methods []string) http.Handler {
 // counts requests with a bad body too.
 func (a *Auth) serve(e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &call{auth: a, w: w, r: r.WithContext(a.caller(r))}
+		c := &call{auth: a, w: w, r: r.WithContext(a.answering(w, r))}
 		defer c.recoverPanic(e)
 		timer := a.meter.request(c.r.Context(), e.name)
 		body, err := c.answer(e)
@@ -187,17 +195,6 @@ func ruleName(e endpoint) string {
 	return e.name
 }
 
-// logFailure writes a request that was refused or failed to the log, by the name
-// of its route: the precise reason at level debug, a fault at level error.
-func (a *Auth) logFailure(r *http.Request, name string, err error) {
-	attrs := []any{"route", name, "code", Code(err), "request", ClientFrom(r.Context()).RequestID}
-	if Status(err) >= 500 {
-		a.log.ErrorContext(r.Context(), "request failed", append(attrs, "error", err)...)
-		return
-	}
-	a.log.DebugContext(r.Context(), "request refused", append(attrs, "error", err)...)
-}
-
 // recoverPanic keeps the process alive. [http.ErrAbortHandler] goes on, since
 // net/http gives it a meaning.
 func (c *call) recoverPanic(e endpoint) {
@@ -209,7 +206,9 @@ func (c *call) recoverPanic(e endpoint) {
 		panic(p)
 	}
 	c.auth.log.ErrorContext(c.r.Context(), "panic in a handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	_ = c.auth.refused(c.r.Context(), Event{Name: endpointEvents[e.name].name}, errInternal)
+	if e.event != "" {
+		_ = c.auth.refused(c.r.Context(), Event{Name: e.event}, errInternal)
+	}
 	writeError(c.w, errInternal)
 }
 
@@ -481,6 +480,21 @@ func (c *call) jwks() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.w.Header().Set("Cache-Control", "public, max-age=300")
+	c.w.Header().Set("Cache-Control", publicFor)
 	return set, nil
+}
+
+// publicFor lets anybody keep what is the same for everybody, for five minutes.
+const publicFor = "public, max-age=300"
+
+// openapi answers with the document of this API. It goes out as it is written,
+// for people to read.
+func (c *call) openapi() (any, error) {
+	h := c.w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", publicFor)
+	c.answered = true
+	_, _ = c.w.Write(openapi.Native()) // a client that is gone needs no answer
+	return nil, nil
 }

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -15,7 +16,8 @@ import (
 //
 // It serves systems that have nothing but the hash. All others use [Auth.Login],
 // or [Auth.Issue] for users whom the host has signed in itself.
-func (a *Auth) DangerouslyLoginWithHash(ctx context.Context, c Credentials) (*Grant, error) {
+func (a *Auth) DangerouslyLoginWithHash(ctx context.Context, c Credentials) (g *Grant, err error) {
+	defer a.meter.login(ctx, EventLogin).end(&err)
 	u, err := a.authenticateHash(ctx, c)
 	if err != nil {
 		return nil, a.refused(ctx, Event{Name: EventLogin, UserID: u.ID}, err)
@@ -33,7 +35,7 @@ func (a *Auth) authenticateHash(ctx context.Context, c Credentials) (User, error
 		return u, err
 	}
 	if !a.holdsHash(u, c.Password) {
-		return u, ErrInvalidCredentials
+		return u, cmp.Or(t.failed(context.WithoutCancel(ctx), u), error(ErrInvalidCredentials))
 	}
 	if err := t.succeeded(context.WithoutCancel(ctx)); err != nil {
 		return u, err

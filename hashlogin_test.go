@@ -53,7 +53,8 @@ func TestLoginWithHash(t *testing.T) {
 
 // Wrong hashes and wrong passwords are one count, also when they come at once.
 func TestLoginWithHashIsCounted(t *testing.T) {
-	a, _ := newAuth(t)
+	measured := &sink{}
+	a := measuredAuth(t, measured)
 	alice := register(t, a, "alice").User
 	var wg sync.WaitGroup
 	for range 20 {
@@ -68,4 +69,9 @@ func TestLoginWithHashIsCounted(t *testing.T) {
 	if _, err := a.DangerouslyLoginWithHash(bg, jwtauth.Credentials{Username: "alice", Password: string(alice.PasswordHash)}); jwtauth.Reason(err) != jwtauth.ReasonLocked {
 		t.Errorf("after 20 wrong hashes the right one = %v", err)
 	}
+	if err := a.Close(bg); err != nil { // with the last of the measurements
+		t.Error(err)
+	}
+	measured.want(t, 5, "jwtauth.login.duration jwtauth.event=login error.type=invalid_credentials")
+	measured.want(t, 17, "jwtauth.lockout.hits")
 }

@@ -2,33 +2,90 @@
 // revocation and session endpoints for a host's own mux, and middleware for its
 // own routes, on signed access tokens (RFC 9068) and derived refresh tokens.
 //
-// # Where to start
+//	keys, err := jwtauth.OpenKeys("keys", "ES256")
+//	secret, err := jwtauth.OpenSecret("keys")
+//	auth, err := jwtauth.New(jwtauth.Config{Issuer: "https://auth.example.com", Keys: keys, Secret: secret, Store: store})
 //
-// [New] makes an [Auth] from a [Config] with four required fields. Most
-// applications then need three of its methods:
+//	mux.Handle("/auth/", http.StripPrefix("/auth", auth.Handler()))
+//	mux.Handle("GET /hello", auth.Require(http.HandlerFunc(hello)))
+//
+// This is the tour: what most people need first, the rest in the order in which
+// it is met. The guides in docs/guides of the repository take one task each.
+//
+// # What most people need
+//
+// [New] makes an [Auth] from a [Config] with four required fields; what is not
+// configured is off, or safe. Most applications then need three of its methods:
 //
 //   - [Auth.Handler] is the HTTP API, to be mounted with [http.StripPrefix];
 //     [Auth.Routes] gives the same routes one by one, for other routers.
 //   - [Auth.Require] and [Auth.RequireRole] protect the host's own handlers,
-//     which read the caller with [FromContext].
-//   - [Auth.Verify] checks a token anywhere else.
+//     which read the caller with [FromContext]. [Auth.Protect] guards all routes
+//     by one list.
+//   - [Auth.Close] waits for mail and for the audit trail when the program ends.
 //
-// A host that has its own handlers calls [Auth.Login], [Auth.Register],
-// [Auth.Refresh] and [Auth.Revoke] instead. A service that only checks tokens
-// which another one issues uses a [Verifier] alone.
+// Before the first user comes, choose a store that keeps what it is given (package
+// [github.com/go-jwtauth/jwtauth/sqlstore]), a [Mailer] (module
+// [github.com/go-jwtauth/jwtauth/smtpmail]), and log what [Auth.Check] finds.
+// Test your own handlers with package [github.com/go-jwtauth/jwtauth/authtest].
 //
-// Further on there are forgotten passwords and mail ([Auth.ForgotPassword],
-// [MailConfig]), users of other sites ([SSOConfig]), links that log in
-// ([Auth.AutoLoginToken]), cookies and other origins ([CookieConfig],
-// [CORSConfig]), rules for endpoints and for a host's own routes
-// ([AccessConfig], [Auth.Protect]), and functions of the host ([Hooks]). What
-// is not configured is off, or safe.
+// # With handlers of your own
+//
+// They call what the endpoints call: [Auth.Login], [Auth.Register],
+// [Auth.Refresh], [Auth.Revoke], [Auth.ChangePassword], [Auth.Sessions], and
+// [Auth.Issue] for users whom the host has recognized by other means. [Status]
+// and [Code] map every error. The limits belong to the endpoints: put
+// [Auth.RateLimit] in front. [WithClient] says who calls where no middleware did.
+//
+// # Accounts
+//
+// [Auth.CreateUser], [Auth.SetRoles], [Auth.Disable], [Auth.DeleteUser] and
+// [Auth.RevokeUser] are for the host: each of those that take something away ends
+// all sessions of the user. Forgotten passwords and addresses to confirm are
+// [RecoveryConfig], [VerificationConfig] and [MailConfig]; passwords are
+// [PasswordConfig], their number of tries [LockoutConfig].
+//
+// # Keys and secrets
+//
+// A [KeySet] has the key that signs and those that verify; [OpenKeys] keeps it in
+// files, [KeySet.Rotate] changes it under a running Auth. Refresh tokens and
+// mailed codes derive from [Config].Secret, which [OpenSecret] keeps.
+//
+// # Several services, several nodes
+//
+// A service that only checks tokens uses a [Verifier] alone, with public keys at
+// hand or from a [JWKS]. Nodes that share a database share all but the limits of
+// requests; module [github.com/go-jwtauth/jwtauth/redisstore] shares those too. A
+// [RevocationView] saves the round trip of each check. [Auth.Outages] tells which
+// store does not answer.
+//
+// # Browsers and other sites
+//
+// Tokens travel in the Authorization header, or in cookies ([CookieConfig]);
+// [CORSConfig] says which pages of other origins may call. Users of other sites come
+// in by [SSOConfig], and [Auth.AutoLoginToken] makes a link that logs a browser in.
+//
+// # Rules, hooks, and what happened
+//
+// [AccessConfig] restricts endpoints by their names. [Hooks] are functions of the
+// host: gates, filters and notices. Each outcome leaves an [Event] in an audit
+// trail that [Auth.Events] searches and [Auth.VerifyTrail] proves; package
+// [github.com/go-jwtauth/jwtauth/webhook] sends it to others, and [Metrics] gets
+// numbers (module [github.com/go-jwtauth/jwtauth/otelauth]).
 //
 // # What is kept
 //
 // A [Store] keeps users and sessions, what is revoked, one-time codes, counters
-// and events. [NewMemoryStore] is the embedded one; package storetest proves
-// any other. Access and refresh tokens are never stored.
+// and events. Each part can be replaced by itself: a [UserStore] over a table that
+// the host has, for example. [NewMemoryStore] is the embedded one, and package
+// [github.com/go-jwtauth/jwtauth/storetest] proves any other. Access and refresh
+// tokens are never stored.
+//
+// # Other protocols
+//
+// Package [github.com/go-jwtauth/jwtauth/compat] and those below it answer clients
+// that were written for WordPress. [Auth.NewGate] and [Auth.WithTokens] are for a
+// protocol of the host's own. Most applications need none of them.
 //
 // # Errors
 //
@@ -196,26 +253,28 @@ func (a *Auth) Verify(ctx context.Context, token string) (*Identity, error) {
 
 // accessToken signs a token for a session at its current generation.
 func (a *Auth) accessToken(ctx context.Context, u User, s Session, now time.Time) (Claims, string, error) {
-	key, ok := a.keys.signing()
-	if !ok {
-		return Claims{}, "", ErrUnavailable.because(errors.New("no signing key"))
-	}
 	extra, err := a.extraClaims(ctx, u, s)
 	if err != nil {
 		return Claims{}, "", ErrUnavailable.because(err)
 	}
-	id, err := newTokenID()
-	if err != nil {
+	issued := now.Truncate(time.Second).UTC()
+	return a.signed(typeAccess, Claims{
+		Subject: u.ID, Audience: a.cfg.Audience, IssuedAt: issued, ExpiresAt: a.tokenEnd(issued, s),
+		SessionID: s.ID, Generation: s.Generation, Version: u.CredentialVersion, Roles: u.Roles,
+	}, extra)
+}
+
+// signed makes a token of ours: it adds the issuer and an id to the claims.
+func (a *Auth) signed(typ string, c Claims, extra map[string]any) (_ Claims, token string, err error) {
+	key, ok := a.keys.signing()
+	if !ok {
+		return Claims{}, "", ErrUnavailable.because(errors.New("no signing key"))
+	}
+	c.Issuer = a.cfg.Issuer
+	if c.ID, err = newTokenID(); err != nil {
 		return Claims{}, "", ErrUnavailable.because(err)
 	}
-	issued := now.Truncate(time.Second).UTC()
-	c := Claims{
-		Issuer: a.cfg.Issuer, Subject: u.ID, Audience: a.cfg.Audience, ID: id,
-		IssuedAt: issued, ExpiresAt: a.tokenEnd(issued, s),
-		SessionID: s.ID, Generation: s.Generation, Version: u.CredentialVersion, Roles: u.Roles,
-	}
-	token, _, err := sign(key, typeAccess, c, extra)
-	if err != nil {
+	if token, err = sign(key, typ, c, extra); err != nil {
 		return Claims{}, "", ErrUnavailable.because(fmt.Errorf("token not signed: %w", err))
 	}
 	return c, token, nil

@@ -229,6 +229,9 @@ func readKeys(dir string) ([]Key, error) {
 		if keys[i], err = keyWithDerivedID(raw); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.path, err)
 		}
+		if info, err := os.Stat(f.path); err == nil {
+			keys[i].m.created = info.ModTime()
+		}
 	}
 	return keys, nil
 }

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -51,6 +52,7 @@ type keyMaterial struct {
 	signKey any              // what the signer takes; nil for a key that verifies only
 	verKey  any              // what the verifier takes
 	sigLen  int              // bytes of every signature
+	created time.Time        // zero where nobody knows
 	// heads are the first segments of the tokens that it signs, by type.
 	heads map[string]string
 	// The two are taken from the library's registry at load. It is shared by
@@ -128,6 +130,7 @@ func GenerateKey(alg string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("jwtauth: generate %s key: %w", alg, err)
 	}
+	k.m.created = time.Now()
 	return k, nil
 }
 
@@ -376,10 +379,9 @@ type KeySet struct {
 
 // keyState is immutable.
 type keyState struct {
-	keys    []Key // keys[0] signs, if signs is set
-	signs   bool
-	byID    map[string]Key
-	version uint64
+	keys  []Key // keys[0] signs, if signs is set
+	signs bool
+	byID  map[string]Key
 }
 
 // KeyInfo describes one key of a [KeySet].
@@ -390,6 +392,9 @@ type KeyInfo struct {
 	Algorithm string
 	// Signing marks the one key that signs new tokens.
 	Signing bool
+	// Created is when [GenerateKey] made it, or when its file was last written.
+	// Zero where neither is known, as for keys that were given as PEM.
+	Created time.Time
 }
 
 // NewKeySet makes a set of a key that signs and others that verify only, most
@@ -456,7 +461,6 @@ func (s *KeySet) load() *keyState {
 
 // replace publishes a new state. The caller holds mu.
 func (s *KeySet) replace(st *keyState) {
-	st.version = s.load().version + 1
 	s.state.Store(st)
 }
 
@@ -545,7 +549,7 @@ func (s *KeySet) Keys() []KeyInfo {
 	st := s.load()
 	infos := make([]KeyInfo, len(st.keys))
 	for i, k := range st.keys {
-		infos[i] = KeyInfo{ID: k.m.id, Algorithm: k.m.alg, Signing: st.signs && i == 0}
+		infos[i] = KeyInfo{ID: k.m.id, Algorithm: k.m.alg, Signing: st.signs && i == 0, Created: k.m.created}
 	}
 	return infos
 }
@@ -601,7 +605,6 @@ func (s *KeySet) lookup(kid string) (Key, bool) {
 	return k, ok
 }
 
-// version grows with each change of the set.
 // only returns the key of a set that has one.
 func (s *KeySet) only() (Key, bool) {
 	st := s.load()
@@ -610,8 +613,6 @@ func (s *KeySet) only() (Key, bool) {
 	}
 	return st.keys[0], true
 }
-
-func (s *KeySet) version() uint64 { return s.load().version }
 
 // holdsSecret reports whether a key of the set is this very secret. It takes as
 // long for any secret of the same length.

@@ -5,62 +5,43 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/authtest"
 )
 
 // epoch is when tests begin, unless they say otherwise.
-var epoch = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+var epoch = authtest.Epoch
 
 // clock is a time that tests move.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: epoch} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
+type clock = authtest.Clock
 
 const (
-	testIssuer   = "https://auth.example.test"
-	testPassword = "correct horse battery staple"
+	testIssuer   = authtest.Issuer
+	testPassword = authtest.Password
 )
 
 // testSecret is random enough for New and the same in every run.
 var testSecret = []byte("0f3c9a7e55d1428bb6a0e2c4971d8f36")
 
-// testConfig is a whole configuration with hashes that cost nothing.
-func testConfig(t testing.TB, c *clock) jwtauth.Config {
-	t.Helper()
-	return jwtauth.Config{
-		Issuer:    testIssuer,
-		Keys:      testKeys(t),
-		Secret:    testSecret,
-		Store:     jwtauth.NewMemoryStore(),
-		Now:       c.Now,
-		Logger:    slog.New(slog.DiscardHandler),
-		Passwords: jwtauth.PasswordConfig{Memory: 64, Time: 1, InsecureForTests: true, MaxConcurrent: 4, MaxQueue: 1000},
-		Limits:    jwtauth.LimitConfig{Disabled: true},
+// plain is what the tests here start from: the same key for all, and no mailer.
+func plain(t testing.TB) func(*jwtauth.Config) {
+	keys := testKeys(t)
+	return func(cfg *jwtauth.Config) {
+		cfg.Keys, cfg.Secret, cfg.Mail = keys, testSecret, jwtauth.MailConfig{}
 	}
+}
+
+// testConfig is a whole configuration with hashes that cost nothing.
+func testConfig(t testing.TB) jwtauth.Config {
+	t.Helper()
+	return authtest.New(t, plain(t)).Config
 }
 
 var testKey = sync.OnceValues(func() (jwtauth.Key, error) { return jwtauth.GenerateKey("ES256") })
@@ -88,12 +69,8 @@ func must[T any](v T, err error) func(testing.TB) T {
 // newAuth makes an Auth and the clock it runs on.
 func newAuth(t testing.TB, change ...func(*jwtauth.Config)) (*jwtauth.Auth, *clock) {
 	t.Helper()
-	c := newClock()
-	cfg := testConfig(t, c)
-	for _, f := range change {
-		f(&cfg)
-	}
-	return must(jwtauth.New(cfg))(t), c
+	site := authtest.New(t, append([]func(*jwtauth.Config){plain(t)}, change...)...)
+	return site.Auth, site.Clock
 }
 
 // register makes an account and returns what it was granted.

@@ -54,7 +54,7 @@ var (
 		files []string
 		may   []string
 	}{
-		{"HTTP", []string{"handlers.go", "recoveryhandlers.go", "audithandlers.go", "middleware.go", "wire.go", "cookie.go", "accessgate.go", "protect.go"}, []string{"net/http"}},
+		{"HTTP", []string{"handlers.go", "recoveryhandlers.go", "audithandlers.go", "middleware.go", "wire.go", "cookie.go", "browser.go", "accessgate.go", "protect.go", "explain.go"}, []string{"net/http"}},
 		{"HTTP: CORS", []string{"cors.go"}, []string{"net/http", "github.com/rs/cors"}},
 		{"mechanism: keys of others, from a URL", []string{"jwks.go"}, []string{"net/http"}},
 		{"mechanism: keys in files", []string{"keyfiles.go"}, []string{"os", "os/..."}},

@@ -87,13 +87,16 @@ type try struct {
 	auth    *Auth
 	budgets []counted
 	source  *counted
+	// filled says that this try was the last one that the account bears.
+	filled bool
 }
 
 // countTry counts before a password is compared. [ErrInvalidCredentials] if a
 // budget is used up: locked, wrong and unknown are one answer. account is an
 // id, or a stand-in for an account that nobody has.
-func (a *Auth) countTry(ctx context.Context, account, device string) (*try, error) {
-	t := &try{auth: a}
+func (a *Auth) countTry(ctx context.Context, account, device string) (t *try, err error) {
+	defer func() { a.meter.locked(ctx, err) }()
+	t = &try{auth: a}
 	if a.cfg.Lockout.Disabled {
 		return t, nil
 	}
@@ -106,7 +109,7 @@ func (a *Auth) countTry(ctx context.Context, account, device string) (*try, erro
 			return nil, err
 		}
 	}
-	err := t.count(ctx, counted{accountTries(account), a.cfg.Lockout.Account})
+	err = t.count(ctx, counted{accountTries(account), a.cfg.Lockout.Account})
 	if !errors.Is(err, ErrInvalidCredentials) {
 		return t, err
 	}
@@ -133,9 +136,11 @@ func accountTries(account string) string { return "account:" + account }
 // count takes one from every tier of a budget, or from none.
 func (t *try) count(ctx context.Context, c counted) error {
 	now := t.auth.now()
+	filled := false
 	for i, tier := range c.tiers {
 		got, err := t.auth.counters.Hit(ctx, c.tier(i), tier.Failures, tier.Per, now)
 		if err == nil && got.Admitted {
+			filled = filled || got.N >= tier.Failures
 			continue
 		}
 		for j := range i {
@@ -147,6 +152,7 @@ func (t *try) count(ctx context.Context, c counted) error {
 		return ErrInvalidCredentials.because(reason(ReasonLocked))
 	}
 	t.budgets = append(t.budgets, c)
+	t.filled = t.filled || filled && strings.HasPrefix(c.key, accountTries(""))
 	return nil
 }
 
@@ -159,6 +165,16 @@ func (t *try) takeBack(ctx context.Context) error {
 		}
 	}
 	return storeFault(errors.Join(errs...))
+}
+
+// failed records a lock that this try has brought about. u is the zero User for
+// a name that nobody has: its tries cost, and leave, as much as those of all
+// others.
+func (t *try) failed(ctx context.Context, u User) error {
+	if !t.filled {
+		return nil
+	}
+	return t.auth.record(ctx, Event{Name: EventLock, UserID: u.ID})
 }
 
 // succeeded takes the try back, and forgets what its source did before: only

@@ -283,7 +283,7 @@ func TestDeviceTokenOverHTTP(t *testing.T) {
 
 func TestLockoutConfigRefused(t *testing.T) {
 	for _, tier := range []jwtauth.LockoutTier{{Failures: 0, Per: time.Minute}, {Failures: 5}, {Failures: 5, Per: -time.Second}, {Failures: 5, Per: 400 * 24 * time.Hour}} {
-		cfg := testConfig(t, newClock())
+		cfg := testConfig(t)
 		cfg.Lockout.Account = []jwtauth.LockoutTier{tier}
 		if _, err := jwtauth.New(cfg); err == nil {
 			t.Errorf("New accepted %+v", tier)

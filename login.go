@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,11 +156,10 @@ func (a *Auth) checkCurrentPassword(ctx context.Context, u User, account, passwo
 	defer slot.release()
 	t, err := a.countTry(ctx, account, device)
 	if err != nil {
-		a.meter.locked(ctx, err)
 		return err
 	}
 	if !slot.verify(u.PasswordHash, password) {
-		return ErrInvalidCredentials
+		return cmp.Or(t.failed(context.WithoutCancel(ctx), u), error(ErrInvalidCredentials))
 	}
 	return t.succeeded(context.WithoutCancel(ctx))
 }

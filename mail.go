@@ -275,23 +275,11 @@ func (o *outbox) attempt(m Message) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), o.cfg.Timeout)
-	defer cancel()
-	result := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				result <- fmt.Errorf("the mailer panicked: %v", p)
-			}
-		}()
-		result <- o.cfg.Mailer.Send(ctx, m)
-	}()
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-		return errors.New("the mailer did not return in time")
+	var refused error
+	if err := contained(context.Background(), o.cfg.Timeout, func(ctx context.Context) { refused = o.cfg.Mailer.Send(ctx, m) }); err != nil {
+		return fmt.Errorf("the mailer: %w", err)
 	}
+	return refused
 }
 
 // drain waits until nothing is queued any more.

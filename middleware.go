@@ -27,8 +27,9 @@ type caller struct {
 	// further out. None of the three changes once the context is handed on.
 	known, anonymous bool
 	own              ownIdentity
-	// outcome is for endpoints.
+	// outcome and answer are for endpoints: answer is the header of what they answer.
 	outcome outcome
+	answer  http.Header
 }
 
 // Value implements [context.Context].
@@ -42,6 +43,8 @@ func (c *caller) Value(key any) any {
 		return *c.who()
 	case outcomeKey:
 		return &c.outcome
+	case answerKey:
+		return c.answer
 	}
 	return c.Context.Value(key)
 }
@@ -74,6 +77,13 @@ func (a *Auth) caller(r *http.Request) *caller {
 	return &caller{Context: r.Context(), auth: a, request: r}
 }
 
+// answering is caller, for a request that an endpoint answers.
+func (a *Auth) answering(w http.ResponseWriter, r *http.Request) *caller {
+	c := a.caller(r)
+	c.answer = w.Header()
+	return c
+}
+
 // FromContext returns the identity that [Auth.Authenticate], [Auth.Require] or
 // [Auth.RequireRole] has put there; false for an anonymous caller. All of one
 // request get the same, and no other request does.
@@ -94,7 +104,7 @@ func (a *Auth) Authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, r, err := a.identify(r)
 		if err != nil && Status(err) != http.StatusUnauthorized {
-			writeError(w, err)
+			a.refuse(w, r, err)
 			return
 		}
 		if err != nil {
@@ -120,7 +130,7 @@ func (a *Auth) RequireRole(roles ...string) func(http.Handler) http.Handler {
 				err = ErrForbidden
 			}
 			if err != nil {
-				writeError(w, a.refusedAccess(r.Context(), &c.own.Identity, err))
+				a.refuse(w, r, a.refusedAccess(r.Context(), &c.own.Identity, err))
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -160,12 +170,18 @@ func (a *Auth) RateLimit(name string, rule Rule) func(http.Handler) http.Handler
 				key = sourceKey(r)
 			}
 			if err := a.limit(r.Context(), w.Header(), hostRoute+name, key, rule); err != nil {
-				writeError(w, err)
+				a.refuse(w, r, err)
 				return
 			}
 			next.ServeHTTP(w, r)
 		})
 	}
+}
+
+// refuse answers a request to a route of the host.
+func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	a.Explain(w, r, err)
+	writeError(w, err)
 }
 
 // hostRoute stands in front of the names that a host chose.

@@ -338,7 +338,7 @@ func TestTracerChangesNoLimit(t *testing.T) {
 
 func TestStoreTimeoutHasBounds(t *testing.T) {
 	for _, d := range []time.Duration{-1, time.Millisecond, time.Hour} {
-		cfg := testConfig(t, newClock())
+		cfg := testConfig(t)
 		cfg.StoreTimeout = d
 		if _, err := jwtauth.New(cfg); err == nil {
 			t.Errorf("StoreTimeout %v: no error", d)

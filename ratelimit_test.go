@@ -10,7 +10,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/storetest"
 )
 
 // noon is when these tests begin.
@@ -48,95 +48,13 @@ func admitted(t testing.TB, l jwtauth.Limiter, key string, rule jwtauth.Rule, no
 }
 
 func TestMemoryLimiter(t *testing.T) {
-	type burst struct {
-		key  string
-		rule jwtauth.Rule
-		at   time.Duration // after noon
-		uses int
-		want int // admitted
-	}
-	five, ten := perMinute(5), perMinute(10)
-	for _, tc := range []struct {
-		name   string
-		bursts []burst
-	}{
-		{"exactly the limit admitted at one instant", []burst{{"a", five, 0, 20, 5}}},
-		{"limit of one admits one", []burst{{"a", perMinute(1), 0, 3, 1}}},
-		{"largest limit admits", []burst{{"a", jwtauth.Rule{Limit: 1_000_000, Per: time.Second}, 0, 10, 10}}},
-		{"keys counted apart", []burst{{"a", five, 0, 9, 5}, {"b", five, 0, 9, 5}}},
-		{"empty key counted like any other", []burst{{"", five, 0, 9, 5}}},
-		{"long keys counted apart", []burst{
-			{strings.Repeat("x", 10_000) + "a", five, 0, 9, 5}, {strings.Repeat("x", 10_000) + "b", five, 0, 9, 5}}},
-		{"no use back before a fifth of the minute", []burst{{"a", five, 0, 9, 5}, {"a", five, 12*time.Second - 1, 9, 0}}},
-		{"one use back after a fifth of the minute", []burst{{"a", five, 0, 9, 5}, {"a", five, 12 * time.Second, 9, 1}}},
-		{"everything back after the minute", []burst{{"a", five, 0, 9, 5}, {"a", five, time.Minute, 20, 5}}},
-		{"nothing saved up beyond the limit", []burst{{"a", five, 0, 9, 5}, {"a", five, 24 * time.Hour, 20, 5}}},
-		{"no double burst around the edge of a minute", []burst{
-			{"a", five, time.Minute - 1, 9, 5}, {"a", five, time.Minute, 9, 0}, {"a", five, time.Minute + 1, 9, 0}}},
-		{"refused uses cost nothing", []burst{{"a", five, 0, 1000, 5}, {"a", five, 12 * time.Second, 1000, 1}}},
-		{"clock set back grants nothing", []burst{{"a", five, time.Hour, 9, 5}, {"a", five, 0, 9, 0}}},
-		{"clock set back and forth grants nothing", []burst{
-			{"a", five, time.Hour, 9, 5}, {"a", five, 0, 9, 0}, {"a", five, time.Hour, 9, 0},
-			{"a", five, -1000 * time.Hour, 9, 0}, {"a", five, time.Hour, 9, 0}}},
-		{"higher limit keeps an exhausted key exhausted", []burst{{"a", five, 0, 9, 5}, {"a", ten, 0, 9, 0}}},
-		{"higher limit keeps the spent part", []burst{{"a", five, 0, 2, 2}, {"a", ten, 0, 20, 6}}},
-		{"lower limit keeps the spent part", []burst{{"a", ten, 0, 6, 6}, {"a", five, 0, 9, 2}}},
-		{"lower limit keeps an exhausted key exhausted", []burst{{"a", ten, 0, 20, 10}, {"a", five, 0, 9, 0}}},
-		{"back and forth between rules grants nothing", []burst{
-			{"a", five, 0, 9, 5}, {"a", ten, 0, 9, 0}, {"a", five, 0, 9, 0}, {"a", ten, 0, 9, 0}}},
-		{"unused key has all of its new rule", []burst{{"a", five, 0, 1, 1}, {"a", ten, time.Hour, 20, 10}}},
-		{"quicker rule keeps an exhausted key exhausted", []burst{
-			{"a", five, 0, 9, 5}, {"a", jwtauth.Rule{Limit: 5, Per: time.Second}, 0, 9, 0}}},
-		{"changed rule and clock set back grant nothing", []burst{
-			{"a", five, time.Hour, 9, 5}, {"a", ten, 0, 9, 0}, {"a", five, -time.Hour, 9, 0}}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			l := jwtauth.NewMemoryLimiter()
-			for i, b := range tc.bursts {
-				if got := admitted(t, l, b.key, b.rule, noon.Add(b.at), b.uses); got != b.want {
-					t.Fatalf("burst %d: %d of %d admitted, want %d", i, got, b.uses, b.want)
-				}
-			}
-		})
-	}
-}
-
-func TestMemoryLimiterRefusesBadRules(t *testing.T) {
-	for name, rule := range map[string]jwtauth.Rule{
-		"zero rule":            {},
-		"no limit":             {Limit: -1, Per: time.Minute},
-		"limit without a span": {Limit: 5},
-		"span too short":       {Limit: 5, Per: time.Second - 1},
-		"span too long":        {Limit: 5, Per: 31*24*time.Hour + 1},
-		"negative span":        {Limit: 5, Per: -time.Minute},
-		"limit too large":      {Limit: 1_000_001, Per: time.Minute},
-	} {
-		t.Run(name+" refused", func(t *testing.T) {
-			u, err := jwtauth.NewMemoryLimiter().Allow(context.Background(), "a", rule, noon)
-			if err == nil || u.Allowed {
-				t.Fatalf("Allow = %+v, %v; want an error and nothing allowed", u, err)
-			}
-		})
-	}
+	storetest.RunLimiter(t, func(*testing.T) jwtauth.Limiter { return jwtauth.NewMemoryLimiter() })
 }
 
 func TestMemoryLimiterZeroValueFailsClosed(t *testing.T) {
 	var l jwtauth.MemoryLimiter
 	if u, err := l.Allow(context.Background(), "a", perMinute(5), noon); err == nil || u.Allowed {
 		t.Fatalf("Allow = %+v, %v; want an error and nothing allowed", u, err)
-	}
-}
-
-func TestMemoryLimiterExtremeTimes(t *testing.T) {
-	times := []time.Time{{}, time.Unix(0, 0), time.Unix(1<<62, 0), time.Unix(-1<<62, 0), noon, time.Unix(math.MaxInt64, 0), {}}
-	l, rule := jwtauth.NewMemoryLimiter(), jwtauth.Rule{Limit: 2, Per: 31 * 24 * time.Hour}
-	for i, now := range times {
-		if n := admitted(t, l, strconv.Itoa(i), rule, now, 5); n != 2 {
-			t.Errorf("fresh key at %v: %d admitted, want 2", now, n)
-		}
-		if n := admitted(t, l, "same", rule, now, 5); n > 2 {
-			t.Errorf("used key at %v: %d admitted, want at most 2", now, n)
-		}
 	}
 }
 

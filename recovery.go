@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"math/big"
 	"net/url"
 	"strings"
@@ -253,11 +254,17 @@ func (a *Auth) hashCode(k secretKeys, purpose string, u User, text string) []byt
 // keyed is an HMAC over fields that can't run into each other.
 func (k secretKeys) keyed(fields ...string) []byte {
 	m := hmac.New(sha256.New, k.codes)
-	for _, f := range fields {
-		m.Write(binary.BigEndian.AppendUint32(nil, uint32(len(f))))
-		m.Write([]byte(f))
-	}
+	writeFields(m, fields...)
 	return m.Sum(nil)
+}
+
+// writeFields puts each field behind its length in 4 bytes, big endian, so that no
+// two lists of fields hash alike.
+func writeFields[T string | []byte](h hash.Hash, fields ...T) {
+	for _, f := range fields {
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(f))))
+		h.Write([]byte(f))
+	}
 }
 
 // PasswordReset sets a new password with what ForgotPassword has mailed.

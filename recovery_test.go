@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,20 +14,11 @@ import (
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/authtest"
 )
 
 // postbox keeps the mails that were sent.
-type postbox struct {
-	mu    sync.Mutex
-	mails []jwtauth.Message
-}
-
-func (p *postbox) Send(_ context.Context, m jwtauth.Message) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.mails = append(p.mails, m)
-	return nil
-}
+type postbox struct{ authtest.Mailbox }
 
 // last waits until all mail has left and returns the latest of a kind.
 func (p *postbox) last(t testing.TB, a *jwtauth.Auth, kind string) (jwtauth.Message, bool) {
@@ -34,20 +26,12 @@ func (p *postbox) last(t testing.TB, a *jwtauth.Auth, kind string) (jwtauth.Mess
 	if err := a.Close(bg); err != nil {
 		t.Fatal(err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := len(p.mails) - 1; i >= 0; i-- {
-		if p.mails[i].Kind == kind {
-			return p.mails[i], true
+	for _, m := range slices.Backward(p.Messages()) {
+		if m.Kind == kind {
+			return m, true
 		}
 	}
 	return jwtauth.Message{}, false
-}
-
-func (p *postbox) count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.mails)
 }
 
 const resetPage = "https://app.example.test/reset"
@@ -173,7 +157,7 @@ func TestRecoveryDoesNotTellWhoExists(t *testing.T) {
 	if err := a.Close(bg); err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range box.mails {
+	for _, m := range box.Messages() {
 		if m.To != "alice@example.test" {
 			t.Errorf("mail %s to %s", m.Kind, m.To)
 		}
@@ -462,7 +446,7 @@ func TestForgotPasswordIsBoundedPerAccount(t *testing.T) {
 		}
 	}
 	box.last(t, a, "")
-	if n := box.count(); n != 5 {
+	if n := len(box.Messages()); n != 5 {
 		t.Errorf("%d mails in an hour, want 5", n)
 	}
 	c.Add(time.Hour)
@@ -529,11 +513,11 @@ func TestEmailVerification(t *testing.T) {
 		t.Fatalf("answered %d %s", r.status, r.text)
 	}
 	login(t, a, "alice")
-	before := box.count()
+	before := len(box.Messages())
 	if r := post(t, h, "/verify-email/resend", object{"login": "alice"}); r.status != 200 {
 		t.Errorf("resend for a verified account answered %d", r.status)
 	}
-	if box.last(t, a, ""); box.count() != before {
+	if box.last(t, a, ""); len(box.Messages()) != before {
 		t.Error("a verified account got another mail")
 	}
 	code := func(cfg *jwtauth.Config) { cfg.Verification.Required = true }

@@ -10,11 +10,11 @@ import (
 // recoveryEndpoints are the routes around a forgotten password and an address.
 func (a *Auth) recoveryEndpoints() []endpoint {
 	return []endpoint{
-		{"forgot-password", "POST", "/forgot-password", LimitForgot, (*call).forgot},
-		{"reset-password", "POST", "/reset-password", LimitReset, (*call).reset},
-		{"verify-email", "POST", "/verify-email", LimitVerifyEmail, (*call).verifyEmail},
-		{"resend-verification", "POST", "/verify-email/resend", LimitResend, (*call).resendVerification},
-		{"sso-exchange", "POST", "/sso/exchange", LimitSSO, (*call).ssoExchange},
+		{"forgot-password", "POST", "/forgot-password", LimitForgot, EventForgot, (*call).forgot},
+		{"reset-password", "POST", "/reset-password", LimitReset, EventReset, (*call).reset},
+		{"verify-email", "POST", "/verify-email", LimitVerifyEmail, EventVerifyEmail, (*call).verifyEmail},
+		{"resend-verification", "POST", "/verify-email/resend", LimitResend, EventVerifyResend, (*call).resendVerification},
+		{"sso-exchange", "POST", "/sso/exchange", LimitSSO, EventSSO, (*call).ssoExchange},
 	}
 }
 
@@ -25,8 +25,8 @@ func (a *Auth) autoLoginEndpoints() []endpoint {
 		return nil
 	}
 	return []endpoint{
-		{"autologin", "GET", "/autologin", LimitAutoLogin, (*call).autoLoginPage},
-		{confirmName, "POST", "/autologin", LimitAutoLogin, (*call).autoLogin},
+		{"autologin", "GET", "/autologin", LimitAutoLogin, EventAutoLogin, (*call).autoLoginPage},
+		{confirmName, "POST", "/autologin", LimitAutoLogin, EventAutoLogin, (*call).autoLogin},
 	}
 }
 

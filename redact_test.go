@@ -32,7 +32,7 @@ func holders(t testing.TB) map[string]any {
 	data := jwtauth.MailData{Link: canary, Code: canary}
 	passwords := jwtauth.PasswordConfig{DearestHash: canary}
 	code := jwtauth.AuthCode{Code: canary}
-	cfg := testConfig(t, newClock())
+	cfg := testConfig(t)
 	store := jwtauth.NewMemoryStore()
 	cfg.Secret, cfg.OldSecrets, cfg.Store = []byte("new-"+canary), [][]byte{[]byte("old-" + canary)}, store
 	cfg.Access.Codes = []jwtauth.AuthCode{code}
@@ -60,10 +60,10 @@ func holders(t testing.TB) map[string]any {
 
 // harmless are the exported types that have no place for a secret.
 var harmless = []string{"AccessRule", "AccountConfig", "AuditConfig", "AuditMark", "AuditQuery", "AuditSeal", "AutoLoginConfig", "CORSConfig",
-	"Claims", "CookieConfig", "Count", "Cursor", "DeadLetter", "Delivery", "Event", "EventFilter", "Finding", "Forgot", "Outages", "RevocationView", "RevocationViewConfig", "RevocationViewStats", "Hooks", "Identity", "JWKS",
-	"JWKSConfig", "KeyInfo", "Label", "Limit", "LimitConfig", "LockoutConfig", "LockoutTier", "MailConfig", "MailTemplate", "MemoryLimiter", "Metric",
+	"Claims", "CookieConfig", "Count", "Cursor", "DeadLetter", "Delivery", "DevelopmentConfig", "Event", "EventFilter", "Finding", "Forgot", "Outages", "RevocationView", "RevocationViewConfig", "RevocationViewStats", "Hooks", "Identity", "JWKS",
+	"JWKSConfig", "KeyInfo", "Label", "Limit", "LimitConfig", "Lock", "LockQuery", "LockoutConfig", "LockoutTier", "MailConfig", "MailTemplate", "MemoryLimiter", "Metric",
 	"MetricKind", "OneTimeCode", "Outcome", "ProtectRule", "Protection", "ProxyConfig", "RecoveryConfig", "RegistrationConfig", "Revocation", "Route", "Rule", "Session",
-	"SessionAdvance", "SessionConfig", "SessionLimit", "SessionQuery", "TokenConfig", "TokenProfile", "TokenRef", "TrailReport", "Usage", "UserQuery", "VerificationConfig"}
+	"SessionAdvance", "SessionConfig", "SessionLimit", "SessionQuery", "Setting", "TokenConfig", "TokenProfile", "TokenRef", "TrailReport", "Usage", "UserQuery", "VerificationConfig", "WebhookStatus"}
 
 // stored are holders that a store may keep as JSON: there, they have to be whole.
 var stored = []string{"AuditKey", "AuditRecord"}

@@ -90,7 +90,7 @@ func TestNoteAboutARegistrationIsBounded(t *testing.T) {
 		}
 	}
 	box.last(t, a, "")
-	if n := box.count(); n != 5 {
+	if n := len(box.Messages()); n != 5 {
 		t.Errorf("%d mails, want 5 an hour", n)
 	}
 }

@@ -312,7 +312,8 @@ func TestSecretRotation(t *testing.T) {
 	old, c := newAuth(t, func(cfg *jwtauth.Config) { cfg.Store = store })
 	g := register(t, old, "alice")
 	next := []byte("7b1e4d80c2a95f36e0418bd7f25a9c63")
-	cfg := testConfig(t, c)
+	cfg := testConfig(t)
+	cfg.Now = c.Now
 	cfg.Store, cfg.Secret, cfg.OldSecrets = store, next, [][]byte{testSecret}
 	both := must(jwtauth.New(cfg))(t)
 	moved := must(both.Refresh(bg, g.RefreshToken))(t)

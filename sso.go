@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -186,10 +185,7 @@ func siteKeys(s SSOSite) keyFinder {
 // running into the next. The site that sends its user over calls it.
 func SignExchange(siteKey string, secret []byte, token string) string {
 	m := hmac.New(sha256.New, secret)
-	for _, field := range []string{"jwtauth-sso-v1", siteKey, token} {
-		m.Write(binary.BigEndian.AppendUint32(nil, uint32(len(field))))
-		m.Write([]byte(field))
-	}
+	writeFields(m, "jwtauth-sso-v1", siteKey, token)
 	return hex.EncodeToString(m.Sum(nil))
 }
 
@@ -213,21 +209,10 @@ func (a *Auth) SSOToken(ctx context.Context, userID, audience string) (string, e
 
 // shortToken signs a token without a session, for one use.
 func (a *Auth) shortToken(typ string, u User, audience []string, ttl time.Duration, extra map[string]any) (string, error) {
-	key, ok := a.keys.signing()
-	if !ok {
-		return "", ErrUnavailable.because(errors.New("no signing key"))
-	}
-	id, err := newTokenID()
-	if err != nil {
-		return "", ErrUnavailable.because(err)
-	}
 	now := a.now().Truncate(time.Second).UTC()
-	token, _, err := sign(key, typ, Claims{Issuer: a.cfg.Issuer, Subject: u.ID, Audience: audience, ID: id,
-		IssuedAt: now, ExpiresAt: now.Add(ttl), Version: u.CredentialVersion, Roles: u.Roles}, extra)
-	if err != nil {
-		return "", ErrUnavailable.because(fmt.Errorf("token not signed: %w", err))
-	}
-	return token, nil
+	_, token, err := a.signed(typ, Claims{Subject: u.ID, Audience: audience, IssuedAt: now, ExpiresAt: now.Add(ttl),
+		Version: u.CredentialVersion, Roles: u.Roles}, extra)
+	return token, err
 }
 
 // Exchange asks for a session here with a token of a connected site.

@@ -306,7 +306,7 @@ func TestSSOConfigRefused(t *testing.T) {
 	}
 	for name, change := range cases {
 		t.Run(name+" refused", func(t *testing.T) {
-			cfg := testConfig(t, newClock())
+			cfg := testConfig(t)
 			site := good
 			change(&site)
 			cfg.SSO.Sites = []jwtauth.SSOSite{site}
@@ -316,7 +316,7 @@ func TestSSOConfigRefused(t *testing.T) {
 		})
 	}
 	t.Run("two sites with one secret refused", func(t *testing.T) {
-		cfg := testConfig(t, newClock())
+		cfg := testConfig(t)
 		other := good
 		other.Key = "site-b"
 		cfg.SSO.Sites = []jwtauth.SSOSite{good, other}

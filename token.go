@@ -446,16 +446,16 @@ func checkExtra(extra map[string]any) error {
 // sign makes a token of a type. The payload is read back through the same
 // parser that verifiers use: what leaves here passes there, and holds exactly
 // what was set.
-func sign(key Key, typ string, c Claims, extra map[string]any) (token string, payload []byte, err error) {
+func sign(key Key, typ string, c Claims, extra map[string]any) (string, error) {
 	if err := checkExtra(extra); err != nil {
-		return "", nil, err
+		return "", err
 	}
-	payload, err = encodeClaims(c, extra)
+	payload, err := encodeClaims(c, extra)
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
 	if _, err := parseClaims(string(payload)); err != nil {
-		return "", nil, fmt.Errorf("claims that no verifier would accept: %s", Reason(err))
+		return "", fmt.Errorf("claims that no verifier would accept: %s", Reason(err))
 	}
 	head := key.head(typ)
 	out := make([]byte, 0, len(head)+2+strictBase64.EncodedLen(len(payload)+maxSignature))
@@ -464,14 +464,14 @@ func sign(key Key, typ string, c Claims, extra map[string]any) (token string, pa
 	out = strictBase64.AppendEncode(out, payload)
 	sig, err := key.sign(out)
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
 	out = append(out, '.')
 	out = strictBase64.AppendEncode(out, sig)
 	if len(out) > maxTokenBytes {
-		return "", nil, fmt.Errorf("the token has %d bytes, more than %d: make the claims smaller", len(out), maxTokenBytes)
+		return "", fmt.Errorf("the token has %d bytes, more than %d: make the claims smaller", len(out), maxTokenBytes)
 	}
-	return string(out), payload, nil
+	return string(out), nil
 }
 
 // maxSignature is what most keys need; a longer one costs a copy.

@@ -218,13 +218,13 @@ func TestGarbageEntersNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := Claims{Issuer: "https://auth.example.test", Subject: "1", Audience: []string{"https://auth.example.test"}, ID: "x", IssuedAt: now, ExpiresAt: now.Add(time.Hour)}
-	good, _, err := sign(key, typeAccess, c, nil)
+	good, err := sign(key, typeAccess, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.ExpiresAt = now.Add(-time.Second)
 	c.IssuedAt = now.Add(-time.Hour)
-	expired, _, err := sign(key, typeAccess, c, nil)
+	expired, err := sign(key, typeAccess, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

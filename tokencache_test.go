@@ -254,7 +254,7 @@ func TestCacheUnderConcurrentUse(t *testing.T) {
 }
 
 func TestCacheSizeChecked(t *testing.T) {
-	cfg := testConfig(t, newClock())
+	cfg := testConfig(t)
 	cfg.Tokens.CacheSize = 10_000_001
 	if _, err := jwtauth.New(cfg); err == nil || !strings.Contains(err.Error(), "Tokens.CacheSize") {
 		t.Errorf("New = %v", err)

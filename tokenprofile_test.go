@@ -118,7 +118,7 @@ func TestTokenProfileLife(t *testing.T) {
 		})
 	}
 	for name, max := range map[string]time.Duration{"less than TTL": time.Minute, "more than 31 days": 32 * 24 * time.Hour, "negative": -1} {
-		cfg := testConfig(t, newClock())
+		cfg := testConfig(t)
 		cfg.Tokens.MaxTTL = max
 		if _, err := jwtauth.New(cfg); err == nil {
 			t.Errorf("MaxTTL %s was accepted", name)

@@ -44,7 +44,7 @@ func loadVectors(t testing.TB) *vectorKit {
 			set = must(jwtauth.NewKeySet(key, old))(t)
 		}
 		k.sets[alg] = set
-		cfg := testConfig(t, newClock())
+		cfg := testConfig(t)
 		cfg.Issuer, cfg.Audience, cfg.Keys, cfg.Now = k.Profile.Iss, []string{k.Profile.Aud}, set, now
 		cfg.Tokens = jwtauth.TokenConfig{TTL: time.Duration(k.Profile.MaxLifetimeSeconds) * time.Second, Leeway: -1}
 		k.auths[alg] = must(jwtauth.New(cfg))(t)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/authtest"
 	"github.com/go-jwtauth/jwtauth/otelauth"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -42,32 +42,11 @@ func newSite(t testing.TB, change ...func(*jwtauth.Config)) site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := config(t)
-	cfg.Metrics = telemetry
-	for _, f := range change {
-		f(&cfg)
+	plain := func(cfg *jwtauth.Config) {
+		cfg.Metrics, cfg.Now, cfg.Mail, cfg.Limits = telemetry, nil, jwtauth.MailConfig{}, jwtauth.LimitConfig{}
 	}
-	if s.auth, err = jwtauth.New(cfg); err != nil {
-		t.Fatal(err)
-	}
+	s.auth = authtest.New(t, append([]func(*jwtauth.Config){plain}, change...)...).Auth
 	return s
-}
-
-func config(t testing.TB) jwtauth.Config {
-	t.Helper()
-	key, err := jwtauth.GenerateKey("ES256")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := jwtauth.NewKeySet(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return jwtauth.Config{
-		Issuer: "https://auth.example.test", Keys: keys, Secret: []byte("0f3c9a7e55d1428bb6a0e2c4971d8f36"),
-		Store: jwtauth.NewMemoryStore(), Logger: slog.New(slog.DiscardHandler),
-		Passwords: jwtauth.PasswordConfig{Memory: 64, Time: 1, InsecureForTests: true},
-	}
 }
 
 // use registers alice, logs her in and fails to, within a span of the host.

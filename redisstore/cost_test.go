@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net"
 	"slices"
@@ -19,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/authtest"
 )
 
 // trips counts what a client sends: commands, and how often it waits for an
@@ -83,22 +83,10 @@ func TestRoundTripsOfEachOperation(t *testing.T) {
 	c.reset()
 	client.AddHook(c)
 	s := open(t, client)
-	key, err := jwtauth.GenerateKey("ES256")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := jwtauth.NewKeySet(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret := make([]byte, 32)
-	rand.Read(secret)
-	auth, err := jwtauth.New(jwtauth.Config{Issuer: "https://auth.example.test", Keys: keys, Secret: secret, Store: jwtauth.NewMemoryStore(),
-		Sessions: jwtauth.SessionConfig{Store: s}, Revocations: s, Codes: s, Counters: s, Limits: jwtauth.LimitConfig{Limiter: s},
-		Passwords: jwtauth.PasswordConfig{Memory: 64, Time: 1, InsecureForTests: true}, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	auth := authtest.New(t, func(cfg *jwtauth.Config) {
+		cfg.Sessions.Store, cfg.Revocations, cfg.Codes, cfg.Counters = s, s, s, s
+		cfg.Limits, cfg.Now = jwtauth.LimitConfig{Limiter: s}, time.Now // Redis goes by its own clock
+	}).Auth
 	ctx := t.Context()
 	const password = "correct horse battery staple"
 	if _, err := auth.Register(ctx, jwtauth.Registration{Username: "alice", Email: "alice@example.test", Password: password}); err != nil {

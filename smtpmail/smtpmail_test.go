@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/big"
 	"mime"
 	"mime/multipart"
@@ -30,6 +29,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/authtest"
 	"github.com/go-jwtauth/jwtauth/smtpmail"
 )
 
@@ -376,23 +376,9 @@ func TestForgottenPasswordByMail(t *testing.T) {
 
 func newAuth(t *testing.T, mailer jwtauth.Mailer) *jwtauth.Auth {
 	t.Helper()
-	key, err := jwtauth.GenerateKey("ES256")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := jwtauth.NewKeySet(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret := make([]byte, 32)
-	rand.Read(secret)
-	auth, err := jwtauth.New(jwtauth.Config{Issuer: "https://auth.example.test", Keys: keys, Secret: secret, Store: jwtauth.NewMemoryStore(),
-		Logger: slog.New(slog.DiscardHandler), Recovery: jwtauth.RecoveryConfig{URL: "https://app.example.test/reset"},
-		Mail: jwtauth.MailConfig{Mailer: mailer}, Passwords: jwtauth.PasswordConfig{Memory: 64, Time: 1, InsecureForTests: true}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return auth
+	return authtest.New(t, func(cfg *jwtauth.Config) {
+		cfg.Recovery.URL, cfg.Mail.Mailer = "https://app.example.test/reset", mailer
+	}).Auth
 }
 
 func ExampleNew() {

@@ -28,6 +28,16 @@ func Failures(t testing.TB, open func() jwtauth.Store) map[string]string {
 	return failed
 }
 
+// LimiterFailures is Failures for RunLimiter.
+func LimiterFailures(t testing.TB, open func() jwtauth.Limiter) map[string]string {
+	failed := make(map[string]string)
+	note(t, failed, "limiter", limiterChecks(), open)
+	return failed
+}
+
+// LimiterCases is Cases for RunLimiter.
+func LimiterCases() []string { return caseNames("limiter", limiterChecks()) }
+
 // FaultFailures is Failures for RunFaults.
 func FaultFailures(t testing.TB, open func() (store any, breakIt func())) map[string]string {
 	failed := make(map[string]string)

@@ -15,7 +15,6 @@ import (
 // run is a test in a bubble, with a trail, a sink and nothing sent yet.
 func run(t *testing.T, f func(t *testing.T, a *jwtauth.Auth, store *jwtauth.MemoryStore, s *sink)) {
 	t.Helper()
-	must(signingKey())(t) // outside, so that no bubble owns it
 	synctest.Test(t, func(t *testing.T) {
 		store := jwtauth.NewMemoryStore()
 		f(t, newAuth(t, store), store, newSink(t))

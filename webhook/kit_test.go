@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/authtest"
 	"github.com/go-jwtauth/jwtauth/webhook"
 )
 
@@ -32,19 +33,11 @@ func must[T any](v T, err error) func(testing.TB) T {
 // The published example of Standard Webhooks has this secret.
 const secret jwtauth.Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-const password = "correct horse battery staple"
-
-var signingKey = sync.OnceValues(func() (jwtauth.Key, error) { return jwtauth.GenerateKey("ES256") })
+const password = authtest.Password
 
 func newAuth(t testing.TB, store *jwtauth.MemoryStore) *jwtauth.Auth {
 	t.Helper()
-	keys := must(jwtauth.NewKeySet(must(signingKey())(t)))(t)
-	return must(jwtauth.New(jwtauth.Config{
-		Issuer: "https://auth.example.test", Keys: keys, Secret: []byte("0f3c9a7e55d1428bb6a0e2c4971d8f36"), Store: store,
-		Logger:    slog.New(slog.DiscardHandler),
-		Passwords: jwtauth.PasswordConfig{Memory: 64, Time: 1, InsecureForTests: true, MaxConcurrent: 4},
-		Limits:    jwtauth.LimitConfig{Disabled: true},
-	}))(t)
+	return authtest.New(t, func(cfg *jwtauth.Config) { cfg.Store, cfg.Now, cfg.Mail = store, nil, jwtauth.MailConfig{} }).Auth
 }
 
 // happen makes n events.

@@ -5,31 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/go-jwtauth/jwtauth"
 )
 
-// EndpointStatus is how an endpoint is doing. LastError, LastSuccess, NextAttempt
-// and Missed are what this process has seen: another one may be the sender.
-type EndpointStatus struct {
-	Name string
-	// Sequence is that of the last event it is done with.
-	Sequence int64
-	// Backlog is how many events of the trail come after it, those of other
-	// names among them.
-	Backlog int64
-	// LastError is why the last attempt failed, "" if it did not.
-	LastError string
-	// LastSuccess is when an event was last taken.
-	LastSuccess time.Time
-	// NextAttempt is when it looks or tries again.
-	NextAttempt time.Time
-	// Dead is how many dead letters there are, at most 1,000.
-	Dead int
-	// Missed is how many events were purged before they could be sent.
-	Missed int64
-}
+// EndpointStatus is how an endpoint is doing.
+type EndpointStatus = jwtauth.WebhookStatus
 
 // Backlog returns, for each endpoint that was ever seen, how many events come
 // after the last one it is done with: those that have a place in the trail

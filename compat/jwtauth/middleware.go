@@ -20,6 +20,7 @@ func (api *API) Authenticate(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := api.judge(r); err != nil {
+			api.auth.Explain(w, r, err)
 			api.writeError(w, err)
 			return
 		}

@@ -30,7 +30,9 @@ type app struct {
 	// notes are lines for whoever started it.
 	notes []string
 	// closed says that nobody can register.
-	closed     bool
+	closed bool
+	// rotate makes a new key sign; nil where the key is somebody else's.
+	rotate     func(context.Context) error
 	closeRedis func() error
 	closeStore func() error
 }
@@ -112,7 +114,7 @@ func (a *app) routes(f file, protect func(http.Handler) http.Handler) (http.Hand
 	own.Handle("POST /sso-token", a.auth.Require(http.HandlerFunc(a.ssoToken)))
 
 	mux := http.NewServeMux()
-	if err := a.mount(mux, f, protect(own)); err != nil {
+	if err := errors.Join(a.mount(mux, f, protect(own)), a.mountPages(mux, f)); err != nil {
 		return nil, err
 	}
 	mux.Handle("/", protect(own))
@@ -182,9 +184,17 @@ func (a *app) openKeys(o options, f file, getenv func(string) string) (*jwtauth.
 		keys, err = keyFromSecret(secret)
 	case o.keys != "":
 		keys, err = jwtauth.OpenKeys(o.keys, alg)
+		a.rotate = func(context.Context) error {
+			_, err := jwtauth.AddKey(o.keys, alg)
+			return orElse(err, keys.Reload)
+		}
 	default:
 		a.note("signing key: %s, new and in memory; every token dies with this process (-keys DIR keeps it)", alg)
 		keys, err = newKey(alg)
+		a.rotate = func(context.Context) error {
+			key, err := jwtauth.GenerateKey(alg)
+			return orElse(err, func() error { return keys.Rotate(key) })
+		}
 	}
 	return keys, secret, err
 }
@@ -209,6 +219,14 @@ func (a *app) openSecret(o options, f file, getenv func(string) string) (secret 
 	secret = make([]byte, 32)
 	rand.Read(secret) // never fails: the program ends instead (crypto/rand)
 	return secret, false, nil
+}
+
+// orElse goes on where nothing has failed.
+func orElse(err error, next func() error) error {
+	if err != nil {
+		return err
+	}
+	return next()
 }
 
 func (a *app) note(format string, args ...any) {

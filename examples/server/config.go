@@ -94,6 +94,9 @@ type file struct {
 	// Webhooks are told what happens.
 	Webhooks []hook `json:"webhooks"`
 
+	// Admin serves pages for administrators and for each user.
+	Admin adminPages `json:"admin"`
+
 	// TrustedProxies may say for whom they ask, in X-Forwarded-For.
 	TrustedProxies []string `json:"trusted_proxies"`
 	// AllowIPs are the only addresses that may call the API at all.
@@ -109,6 +112,13 @@ type file struct {
 		Roles         []string `json:"roles"`
 		SkipReads     bool     `json:"skip_reads"`
 	} `json:"audit"`
+
+	// Development explains refusals.
+	Development struct {
+		Enabled bool `json:"enabled"`
+		// InsecureExplain tells callers too.
+		InsecureExplain bool `json:"insecure_explain"`
+	} `json:"development"`
 
 	// SimpleJWTLogin adds the namespace simple-jwt-login/v1.
 	SimpleJWTLogin *simpleJWTLogin `json:"simple_jwt_login"`
@@ -197,6 +207,20 @@ type cookies struct {
 func (c *cookies) UnmarshalJSON(data []byte) error {
 	type plain cookies
 	return boolOr(data, &c.Enabled, (*plain)(c))
+}
+
+// adminPages may be written as true or false alone.
+type adminPages struct {
+	Enabled bool `json:"enabled"`
+	// AllowIPs are the only addresses that may call the pages for
+	// administrators. Default: those that may call the API.
+	AllowIPs []string `json:"allow_ips"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *adminPages) UnmarshalJSON(data []byte) error {
+	type plain adminPages
+	return boolOr(data, &p.Enabled, (*plain)(p))
 }
 
 // boolOr reads a boolean into flag, or else an object into whole. An outer
@@ -341,11 +365,12 @@ func (f file) apply(cfg *jwtauth.Config) error {
 	f.applyLockout(cfg)
 	cfg.Audit = jwtauth.AuditConfig{Retention: time.Duration(f.Audit.RetentionDays) * 24 * time.Hour,
 		Roles: f.Audit.Roles, SkipReads: f.Audit.SkipReads}
+	cfg.Development = jwtauth.DevelopmentConfig{Enabled: f.Development.Enabled, InsecureExplain: f.Development.InsecureExplain}
 	f.applyAccess(cfg)
 	cfg.Recovery.URL = f.RecoveryURL
 	cfg.Verification = jwtauth.VerificationConfig{Required: f.VerifyEmail.Required, URL: f.VerifyEmail.URL}
 	cfg.AutoLogin = jwtauth.AutoLoginConfig{Origins: f.Redirects, Target: f.AutoLogin.Target, TargetFromRequest: f.AutoLogin.TargetFromRequest}
-	cfg.Cookies = jwtauth.CookieConfig{Enabled: f.Cookies.Enabled, Strict: f.Cookies.Strict}
+	cfg.Cookies = jwtauth.CookieConfig{Enabled: f.Cookies.Enabled || f.Admin.Enabled, Strict: f.Cookies.Strict}
 	cfg.CORS = jwtauth.CORSConfig{Off: f.CORS.Off, Origins: f.CORS.Origins}
 	f.SimpleJWTLogin.apply(cfg)
 	var errs []error

@@ -11,7 +11,7 @@ import (
 // The config file that the README shows has every key there is, and starts a
 // server whose settings are the defaults.
 func TestReadmeShowsTheWholeConfigFile(t *testing.T) {
-	data, err := os.ReadFile("../../README.md")
+	data, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}

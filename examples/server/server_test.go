@@ -567,6 +567,19 @@ func pemOf(t *testing.T, key any, public bool) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
+func TestRefusalsAreExplainedWhereTheFileAsksForIt(t *testing.T) {
+	for config, explained := range map[string]bool{
+		`{"development":{"enabled":true,"insecure_explain":true}}`: true,
+		`{"development":{"enabled":true}}`:                         false,
+	} {
+		s := start(t, with(t, config), environment())
+		r := want(t, send(t, "POST", s.api+"/token", `{"username":"nobody","password":"wrong"}`, ""), 401, "invalid_credentials")
+		if (r.header.Get(jwtauth.ReasonHeaderName) != "") != explained {
+			t.Errorf("%s: %v", config, r.header)
+		}
+	}
+}
+
 // The operator sees what happened, each user their own, and rules from the file
 // guard the server's own routes.
 func TestAuditAndRulesFromTheFile(t *testing.T) {

@@ -1,0 +1,144 @@
+package adminui
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/go-jwtauth/jwtauth"
+)
+
+// AccountConfig is what the pages of one's own account can be told. The zero
+// value is usable; the fields mean what those of [Config] mean.
+type AccountConfig struct {
+	Site     string
+	LoginURL string
+	AllowIPs []string
+}
+
+// NewAccount returns the pages on which everybody who is signed in sees their own
+// devices and what happened to their account, ends sessions, and signs out
+// everywhere. Mount it as the handler of [New]. Whose account it is comes from
+// the token alone.
+func NewAccount(auth *jwtauth.Auth, cfg AccountConfig) (http.Handler, error) {
+	if auth == nil {
+		return nil, errNoAuth
+	}
+	s, err := newSite(auth, "account", cfg.Site, cfg.LoginURL, cfg.AllowIPs)
+	if err != nil {
+		return nil, err
+	}
+	s.get("/", (*visit).account)
+	s.post("/end-session", (*visit).endOwn)
+	s.post("/end-others", (*visit).endOthers)
+	s.post("/end-all", (*visit).endEverywhere)
+	s.post("/sign-out", (*visit).signOut)
+	return s, nil
+}
+
+// accountPage is one's own devices and activity.
+type accountPage struct {
+	Sessions        []sessionRow
+	Total, From, To int
+	Earlier, Later  string
+	Activity        []eventRow
+	Older, Newest   string
+}
+
+func (v *visit) account() error {
+	q, err := v.query("before", "offset")
+	if err != nil {
+		return err
+	}
+	offset, before := int(min(q.number("offset"), 1<<30)), q.text("before")
+	if err := q.err(); err != nil {
+		return err
+	}
+	if err := v.auth.Record(v.r.Context(), jwtauth.Event{Name: jwtauth.EventReadActivity, UserID: v.id.UserID}); err != nil {
+		return err
+	}
+	var p accountPage
+	if err := p.loadSessions(v, offset); err != nil {
+		return err
+	}
+	if err := p.loadActivity(v, before); err != nil {
+		return err
+	}
+	return v.render("account", "", "Your account", p)
+}
+
+func (p *accountPage) loadSessions(v *visit, offset int) error {
+	var u userPage
+	u.User.ID = v.id.UserID
+	if err := u.load(v, offset); err != nil {
+		return err
+	}
+	p.Sessions, p.Total, p.From, p.To = u.Sessions, u.Total, u.From, u.To
+	if u.Later != "" {
+		p.Later = "?offset=" + strconv.Itoa(max(offset-sessionsPerPage, 0))
+	}
+	if u.Earlier != "" {
+		p.Earlier = "?offset=" + strconv.Itoa(p.To)
+	}
+	return nil
+}
+
+func (p *accountPage) loadActivity(v *visit, before string) error {
+	const most = 20
+	events, err := v.auth.Events(v.r.Context(), jwtauth.EventFilter{UserID: v.id.UserID, Before: before, Limit: most + 1})
+	if err != nil {
+		return err
+	}
+	if len(events) > most {
+		events = events[:most]
+		p.Older = with(url.Values{}, "before", events[most-1].ID)
+	}
+	if before != "" {
+		p.Newest = "./"
+	}
+	for _, e := range events {
+		p.Activity = append(p.Activity, eventRow{Event: e})
+	}
+	return nil
+}
+
+func (v *visit) endOwn() error {
+	f, err := v.form("session")
+	if err != nil {
+		return err
+	}
+	done := "session-ended"
+	err = v.auth.EndSession(v.r.Context(), v.id.UserID, f.text("session"))
+	if errors.Is(err, jwtauth.ErrNotFound) {
+		done, err = "session-gone", nil
+	}
+	if err != nil {
+		return err
+	}
+	if f.text("session") == v.id.SessionID {
+		return v.signedOut()
+	}
+	return v.back("", done, nil)
+}
+
+func (v *visit) endOthers() error {
+	if _, err := v.form(); err != nil {
+		return err
+	}
+	if _, err := v.auth.EndOtherSessions(v.r.Context(), v.id.UserID, v.id.SessionID); err != nil {
+		return err
+	}
+	return v.back("", "others-ended", nil)
+}
+
+// endEverywhere ends this session as well, and tokens without one.
+func (v *visit) endEverywhere() error {
+	if _, err := v.form(); err != nil {
+		return err
+	}
+	if err := v.auth.RevokeUser(v.r.Context(), v.id.UserID); err != nil {
+		return err
+	}
+	return v.signedOut()
+}
