@@ -25,7 +25,7 @@ import (
 
 // patience bounds each wait. A wait ends as soon as what it waits for is there,
 // so this is the time of a test that fails, on a machine that is busy.
-const patience = 25 * time.Second
+const patience = 2 * time.Minute
 
 // needed skips a test for want of something, and fails it where all must run.
 func needed(t *testing.T, format string, args ...any) {
