@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/examples/spa"
 	"github.com/go-jwtauth/jwtauth/webhook"
 )
 
@@ -44,6 +45,9 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 	f, err := readFile(o.config)
 	if err != nil {
 		return nil, err
+	}
+	if f.spa = o.spa; f.spa {
+		f.Cookies.Enabled = true
 	}
 	store, closeStore, err := openStore(ctx, o.db, log)
 	if err != nil {
@@ -89,6 +93,9 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 	if a.handler, err = a.routes(f, protect, log); err != nil {
 		return nil, err
 	}
+	if f.spa {
+		a.note("front end: %s/spa/ (with bearer tokens: %[1]s/spa/?mode=bearer)", base)
+	}
 	return a, a.createAdmin(ctx, o.admin)
 }
 
@@ -111,6 +118,9 @@ func (a *app) routes(f file, protect func(http.Handler) http.Handler, log *slog.
 		return nil, err
 	}
 	mux.Handle("/", protect(own))
+	if f.spa {
+		mux.Handle("GET /spa/{$}", spa.Handler("/wp-json/"+a.namespace))
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, map[string]string{"status": "ok"})
 	})

@@ -126,6 +126,8 @@ type file struct {
 	JWTAuth *jwtAuth `json:"jwt_auth"`
 
 	dir string
+	// spa is the flag of that name.
+	spa bool
 }
 
 // accessRule restricts one route.

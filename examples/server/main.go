@@ -101,6 +101,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 type options struct {
 	addr, issuer, db, redis, keys, admin, mail, config string
 	staleness                                          time.Duration
+	spa                                                bool
 }
 
 func parseFlags(args []string, out io.Writer) (options, error) {
@@ -115,6 +116,7 @@ func parseFlags(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.keys, "keys", "", "`directory` of the signing key and the secret, made if absent (default: FILE.keys with -db sqlite:FILE, else new ones at each start)")
 	f.StringVar(&o.admin, "admin", "", "`e-mail` address of an administrator to create, once; prints a password to change")
 	f.StringVar(&o.mail, "mail", "", "where mails go: a `directory` for .eml files, or smtp://user:password@host:587?from=address (default: nowhere)")
+	f.BoolVar(&o.spa, "spa", false, "serve the front end of examples/spa at /spa/, and switch cookies on for it")
 	f.StringVar(&o.config, "config", "", "JSON `file` with everything else (README.md lists its keys); unknown keys are an error")
 	if err := f.Parse(args); err != nil {
 		return o, err
