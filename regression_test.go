@@ -113,3 +113,30 @@ func TestTokenOfAVanishedAccountIsInvalid(t *testing.T) {
 		t.Run(q.path, func(t *testing.T) { wantError(t, send(t, a.Handler(), q), 401, "jwt_auth_invalid_token") })
 	}
 }
+
+// Where nothing was purged since, the beginning of a purged trail kept the mark of
+// the secret that made it, and was nobody's once that secret was gone.
+func TestBeginningOfTheTrailMovesToTheNewSecret(t *testing.T) {
+	store := jwtauth.NewMemoryStore()
+	next := []byte("9d41c7b20e5f48a3a6d2f1b8c07e3956")
+	config := func(cfg *jwtauth.Config) { cfg.Store, cfg.Audit.Retention = store, 10*24*time.Hour }
+	first, c := newAuth(t, config)
+	open := func(old ...[]byte) *jwtauth.Auth {
+		a, _ := newAuth(t, config, func(cfg *jwtauth.Config) { cfg.Secret, cfg.OldSecrets, cfg.Now = next, old, c.Now })
+		return a
+	}
+	register(t, first, "alice")
+	must(first.VerifyTrail(bg))(t)
+	c.Add(11 * 24 * time.Hour)
+	login(t, first, "alice")
+	must(first.VerifyTrail(bg))(t) // purges the registration
+
+	both := open(testSecret)
+	login(t, both, "alice")
+	if report := must(both.VerifyTrail(bg))(t); report.First != 2 {
+		t.Fatalf("%+v: nothing was purged", report)
+	}
+	if _, err := open().VerifyTrail(bg); err != nil {
+		t.Errorf("with the new secret alone: %v", err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -361,6 +362,21 @@ func (a *Auth) purgeTrail(ctx context.Context) error {
 	return err
 }
 
+// renewAnchor marks the anchor with the current secret where an older one did. The
+// head gets a new mark with each record; the anchor of a trail of which nothing is
+// purged for long would be nobody's once the old secret is gone.
+func (a *Auth) renewAnchor(ctx context.Context, anchor AuditMark) error {
+	current := strings.HasPrefix(string(anchor.Proof), a.secrets.current.id)
+	if anchor.Sequence == 0 || current || !a.secrets.ours(anchorEnd, anchor) {
+		return nil
+	}
+	err := a.trail.store.PurgeAudit(ctx, a.secrets.mark(anchorEnd, anchor.Sequence, anchor.Hash))
+	if errors.Is(err, ErrConflict) { // another node has purged meanwhile
+		return nil
+	}
+	return err
+}
+
 // purgeTo moves the anchor on: past records that are older than the retention
 // or, with a most, beyond the newest so many.
 func (a *Auth) purgeTo(ctx context.Context, now time.Time, most int64) error {
@@ -385,7 +401,7 @@ func (a *Auth) purgeTo(ctx context.Context, now time.Time, most int64) error {
 			n = expiredRecords(records, now.Add(-a.cfg.Audit.Retention))
 		}
 		if n == 0 {
-			return nil
+			return a.renewAnchor(ctx, anchor)
 		}
 		if err := a.intact(anchor, records[:n]); err != nil {
 			moved, markErr := a.anchorMoved(ctx, anchor)
