@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -13,39 +14,65 @@ import (
 //
 // Strangers pass a gate of their own first, which leaves a slot free, or where
 // there is only one, the place right behind it. So devices that have logged in
-// before get through a flood of strangers.
+// before get through a flood of strangers. An account has one hash at a time
+// that comes before strangers: whoever shares the token of their own device with
+// a thousand machines gets no further by it.
 type governor struct {
 	slots     turnstile
 	strangers turnstile
+
+	mu    sync.Mutex
+	ahead map[string]bool // the accounts that have a hash before strangers
 }
 
 func newGovernor(concurrent, queue int, maxWait time.Duration) *governor {
 	return &governor{
 		slots:     newTurnstile(concurrent, queue, maxWait),
 		strangers: newTurnstile(max(1, concurrent-1), queue, maxWait),
+		ahead:     make(map[string]bool),
 	}
 }
 
-// acquire takes a slot, or returns an error and holds nothing.
-func (g *governor) acquire(ctx context.Context, known bool) error {
-	if known {
-		return g.slots.enter(ctx)
+// acquire takes a slot and returns how to give it back, or returns an error and
+// holds nothing. account is the one that a known device belongs to, "" for
+// strangers.
+func (g *governor) acquire(ctx context.Context, account string) (release func(), err error) {
+	if !g.claim(account) {
+		return g.acquireAsStranger(ctx)
 	}
+	if err := g.slots.enter(ctx); err != nil {
+		g.unclaim(account)
+		return nil, err
+	}
+	return func() { g.slots.leave(); g.unclaim(account) }, nil
+}
+
+func (g *governor) acquireAsStranger(ctx context.Context) (release func(), err error) {
 	if err := g.strangers.enter(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if err := g.slots.enter(ctx); err != nil {
 		g.strangers.leave()
-		return err
+		return nil, err
 	}
-	return nil
+	return func() { g.slots.leave(); g.strangers.leave() }, nil
 }
 
-func (g *governor) release(known bool) {
-	g.slots.leave()
-	if !known {
-		g.strangers.leave()
+// claim reports whether a hash for the account comes before strangers.
+func (g *governor) claim(account string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if account == "" || g.ahead[account] {
+		return false
 	}
+	g.ahead[account] = true
+	return true
+}
+
+func (g *governor) unclaim(account string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.ahead, account)
 }
 
 // busy is how many slots are in use.
