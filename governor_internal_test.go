@@ -83,15 +83,15 @@ func TestGovernorBoundsFlood(t *testing.T) {
 
 func TestGovernorCancelledWaiterLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newTurnstile(1, 1, time.Minute)
-		if err := g.enter(t.Context()); err != nil {
+		g := newTurnstile(1, 1)
+		if err := g.enter(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		waiter := make(chan error, 1)
-		go func() { waiter <- g.enter(ctx) }()
+		go func() { waiter <- g.enter(ctx, nil) }()
 		synctest.Wait()
-		if err := g.enter(t.Context()); !errors.Is(err, ErrOverloaded) {
+		if err := g.enter(t.Context(), nil); !errors.Is(err, ErrOverloaded) {
 			t.Fatalf("queue full: %v", err)
 		}
 		cancel()
@@ -99,7 +99,7 @@ func TestGovernorCancelledWaiterLeaves(t *testing.T) {
 			t.Errorf("cancelled waiter: %v", err)
 		}
 		next := make(chan error, 1)
-		go func() { next <- g.enter(t.Context()) }()
+		go func() { next <- g.enter(t.Context(), nil) }()
 		synctest.Wait()
 		g.leave()
 		if err := <-next; err != nil {
@@ -113,34 +113,63 @@ func TestGovernorCancelledWaiterLeaves(t *testing.T) {
 }
 
 func TestGovernorWaitIsBounded(t *testing.T) {
+	for _, account := range []string{"", "owner"} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGovernor(1, 1, 3*time.Second)
+			if _, err := g.acquire(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			if _, err := g.acquire(t.Context(), account); !errors.Is(err, ErrOverloaded) {
+				t.Errorf("long wait: %v", err)
+			}
+			if waited := time.Since(start); waited != 3*time.Second {
+				t.Errorf("waited %v, want 3 s", waited)
+			}
+			if len(g.slots.queue)+len(g.strangers.queue)+len(g.ahead) != 0 {
+				t.Error("the place is still taken")
+			}
+		})
+	}
+}
+
+// A stranger has two queues before them and one MaxWait.
+func TestStrangersWaitOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newTurnstile(1, 1, 3*time.Second)
-		if err := g.enter(t.Context()); err != nil {
+		g := newGovernor(1, 10, time.Second)
+		release, err := g.acquire(t.Context(), "")
+		if err != nil {
 			t.Fatal(err)
 		}
+		go func() { time.Sleep(900 * time.Millisecond); release() }()
+		go func() { // next, and slow
+			if release, err := g.acquire(t.Context(), "owner"); err == nil {
+				time.Sleep(10 * time.Second)
+				release()
+			}
+		}()
+		synctest.Wait()
 		start := time.Now()
-		if err := g.enter(t.Context()); !errors.Is(err, ErrOverloaded) {
-			t.Errorf("long wait: %v", err)
+		if _, err := g.acquire(t.Context(), ""); !errors.Is(err, ErrOverloaded) {
+			t.Errorf("the stranger: %v", err)
 		}
-		if waited := time.Since(start); waited != 3*time.Second {
-			t.Errorf("waited %v, want 3 s", waited)
+		if waited := time.Since(start); waited != time.Second {
+			t.Errorf("waited %v, want 1 s", waited)
 		}
-		if len(g.queue) != 0 {
-			t.Error("the place is still taken")
-		}
+		time.Sleep(time.Minute) // virtual: lets the other finish
 	})
 }
 
 func TestGovernorServesInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newTurnstile(1, 3, time.Minute)
-		if err := g.enter(t.Context()); err != nil {
+		g := newTurnstile(1, 3)
+		if err := g.enter(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 		served := make(chan int, 3)
 		for i := range 3 {
 			go func() {
-				if g.enter(t.Context()) == nil {
+				if g.enter(t.Context(), nil) == nil {
 					served <- i
 				}
 			}()
