@@ -138,7 +138,7 @@ func (a *Auth) createUser(ctx context.Context, r Registration) (User, error) {
 	if err := a.beforeRegister(ctx, r); err != nil {
 		return User{}, err
 	}
-	if u.PasswordHash, err = a.passwords.hash(ctx, r.Password); err != nil {
+	if u.PasswordHash, err = a.passwords.hash(ctx, "", r.Password); err != nil {
 		return User{}, err
 	}
 	u, err = a.users.CreateUser(ctx, u)
@@ -254,7 +254,7 @@ func (a *Auth) ChangePassword(ctx context.Context, c PasswordChange) error {
 // checked on. If that row has moved on meanwhile, [ErrConflict]: what was
 // proved may no longer be true.
 func (a *Auth) replacePassword(ctx context.Context, u User, password, event string) error {
-	hash, err := a.passwords.hash(ctx, password)
+	hash, err := a.passwords.hash(ctx, u.ID, password)
 	if err != nil {
 		return err
 	}

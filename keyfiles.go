@@ -90,8 +90,9 @@ func AddKey(dir, alg string) (Key, error) {
 
 // Reload reads the directory of [OpenKeys] again, and everybody who holds the
 // set sees the result: new files are used, keys whose files are gone leave, and
-// so do keys that Rotate or Accept added without a file. On an error the set
-// stays as it is. Call it when a file was added, for example on a signal.
+// so do keys that Rotate or Accept added without a file. A key that was retired
+// stays out while its file is there; if that is the newest file, there is nothing
+// to sign with, which is an error. On an error the set stays as it is. Call it when a file was added, for example on a signal.
 func (s *KeySet) Reload() error {
 	return s.change(func(st *keyState) (*keyState, error) {
 		if s.dir == "" {
@@ -108,6 +109,10 @@ func (s *KeySet) Reload() error {
 			return nil, fmt.Errorf("jwtauth: read keys: the newest key in %s is %s, not %s: add one with AddKey",
 				s.dir, keys[0].m.alg, s.alg)
 		}
+		if s.retired[keys[0].m.id] {
+			return nil, fmt.Errorf("jwtauth: read keys: the newest key in %s, %q, was retired: remove its file", s.dir, keys[0].m.id)
+		}
+		keys = slices.DeleteFunc(keys, func(k Key) bool { return s.retired[k.m.id] })
 		for i, k := range keys {
 			keys[i] = st.held(k)
 		}

@@ -179,6 +179,40 @@ func TestRotationWithFiles(t *testing.T) {
 	}
 }
 
+// Retire used to hold until the next Reload only, and a newest key that was
+// retired signed again.
+func TestRetiredKeysStayOutWhileTheirFilesAreThere(t *testing.T) {
+	dir := keyDir(t)
+	set := openKeys(t, dir, "ES256")
+	first := set.Keys()[0].ID
+	second := mustKey(t)(jwtauth.AddKey(dir, "ES256"))
+	for _, err := range []error{set.Reload(), set.Retire(first), set.Reload()} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := listed(set); got != second.ID()+"*" {
+		t.Errorf("after Retire and Reload the set is %q", got)
+	}
+	third := mustKey(t)(jwtauth.GenerateKey("ES256"))
+	for _, err := range []error{set.Rotate(third), set.Retire(second.ID())} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantRefused(t, set.Reload(), "was retired")
+	if got := listed(set); got != third.ID()+"*" {
+		t.Errorf("a Reload that failed left %q", got)
+	}
+	// Who takes it back does so by name.
+	if err := set.Accept(second); err != nil {
+		t.Fatal(err)
+	}
+	if err := set.Reload(); err != nil || listed(set) != second.ID()+"*" {
+		t.Errorf("after Accept and Reload the set is %q, %v", listed(set), err)
+	}
+}
+
 func TestMigrationFromOneAlgorithmToAnother(t *testing.T) {
 	dir := keyDir(t)
 	old := openKeys(t, dir, "HS256").Keys()[0].ID

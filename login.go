@@ -149,7 +149,11 @@ func (a *Auth) findLogin(ctx context.Context, c Credentials, text string) (User,
 // and before hashing, so that no two share the last one.
 func (a *Auth) checkCurrentPassword(ctx context.Context, u User, account, password string) error {
 	device := a.knownDevice(ctx, account)
-	slot, err := a.passwords.acquire(ctx, device != "")
+	known := ""
+	if device != "" {
+		known = account
+	}
+	slot, err := a.passwords.acquire(ctx, known)
 	if err != nil {
 		return err
 	}
@@ -171,7 +175,7 @@ func (a *Auth) rehash(ctx context.Context, u User, password string) User {
 	if !a.passwords.needsRehash(u.PasswordHash) {
 		return u
 	}
-	hash, err := a.passwords.hash(ctx, password)
+	hash, err := a.passwords.hash(ctx, u.ID, password)
 	if err != nil {
 		return u
 	}

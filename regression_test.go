@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -139,4 +140,47 @@ func TestBeginningOfTheTrailMovesToTheNewSecret(t *testing.T) {
 	if _, err := open().VerifyTrail(bg); err != nil {
 		t.Errorf("with the new secret alone: %v", err)
 	}
+}
+
+// heldVerifier holds the check of its hashes until the test lets go.
+type heldVerifier struct{ entered, release chan struct{} }
+
+func (v heldVerifier) Recognizes(hash string) bool { return strings.HasPrefix(hash, "$slow$") }
+
+func (v heldVerifier) Verify(string, string) (bool, error) {
+	v.entered <- struct{}{}
+	<-v.release
+	return false, nil
+}
+
+// A registration used to take the hashing slot that is kept free for devices
+// that have logged in before.
+func TestRegistrationLeavesTheSlotOfKnownDevicesFree(t *testing.T) {
+	v := heldVerifier{make(chan struct{}), make(chan struct{})}
+	store := jwtauth.NewMemoryStore()
+	a, _ := newAuth(t, func(cfg *jwtauth.Config) {
+		cfg.Store, cfg.Passwords.Verifiers = store, []jwtauth.PasswordVerifier{v}
+		cfg.Passwords.MaxConcurrent, cfg.Passwords.MaxQueue = 2, -1
+	})
+	alice, bob := register(t, a, "alice"), register(t, a, "bob")
+	u := must(store.UserByID(bg, bob.User.ID))(t)
+	u.PasswordHash = "$slow$ hash of bob"
+	must(store.UpdateUser(bg, u))(t)
+	done := make(chan struct{})
+	go func() { // a stranger takes the one slot that strangers have
+		defer close(done)
+		_ = tryLogin(from("198.51.100.1"), a, "bob", "wrong password")
+	}()
+	<-v.entered
+	_, err := a.Register(bg, jwtauth.Registration{Username: "carol", Email: "carol@example.test", Password: testPassword})
+	wantErr(t, "registration", err, jwtauth.ErrOverloaded)
+	if err := tryLogin(from("198.51.100.2", alice.DeviceToken), a, "alice", testPassword); err != nil {
+		t.Errorf("login on a known device: %v", err)
+	}
+	change := jwtauth.PasswordChange{UserID: alice.User.ID, Current: testPassword, New: "another correct horse"}
+	if err := a.ChangePassword(from("198.51.100.2", alice.DeviceToken), change); err != nil {
+		t.Errorf("password change on a known device: %v", err)
+	}
+	close(v.release)
+	<-done
 }
