@@ -641,3 +641,18 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// The dialect offers what the host has switched off: nobody's token is at fault.
+func TestResetOfAHostThatResetsNothing(t *testing.T) {
+	off := func(cfg *jwtauth.Config) { cfg.Recovery.Off = true }
+	for v, status := range map[sjl.Version]int{sjl.V3: 400, sjl.V4: 403} {
+		k := newKit(t, everything(v), off)
+		if a := k.send(t, "POST", "/user/reset_password", object{"email": "alice@example.test"}); a.status != status || a.number() != 56 {
+			t.Errorf("asking for a code answered %d %s", a.status, a.text)
+		}
+		change := object{"email": "alice@example.test", "code": "123456", "new_password": otherPass}
+		if a := k.send(t, "PUT", "/user/reset_password", change); a.status != status || a.number() != 56 {
+			t.Errorf("a code answered %d %s", a.status, a.text)
+		}
+	}
+}
