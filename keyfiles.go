@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
@@ -22,7 +23,8 @@ import (
 // none; alg is "HS256", "RS256" or "ES256". Processes that start at once on the
 // same directory end up with the same key.
 //
-// The file with the highest number signs, the others verify. A file is named
+// The file with the highest number signs, the others verify; of a .pem and a .key
+// file with one number the .pem is the higher. A file is named
 // by its number, an optional label and its kind, for example "0001.pem" or
 // "2-spring.pem"; names that do not end in .pem or .key are passed over, and
 // so are those that begin with a dot. A .pem file holds an RSA or EC key as
@@ -183,6 +185,11 @@ type keyFile struct {
 	number int
 }
 
+// kind is ".key" or ".pem". It is a part of the order, since the two can't keep
+// each other from taking a number: each is a name of its own, and AddKey may be
+// called with two algorithms at once.
+func (f keyFile) kind() string { return filepath.Ext(f.path) }
+
 // keyFileName is a number, a label that only people read, and the kind.
 var keyFileName = regexp.MustCompile(`^([0-9]{1,9})(?:-[A-Za-z0-9._-]*)?\.(?:pem|key)$`)
 
@@ -211,9 +218,11 @@ func keyFiles(dir string) ([]keyFile, error) {
 		n, _ := strconv.Atoi(m[1]) // at most nine digits
 		files = append(files, keyFile{filepath.Join(dir, e.Name()), n})
 	}
-	slices.SortFunc(files, func(a, b keyFile) int { return b.number - a.number })
+	slices.SortFunc(files, func(a, b keyFile) int {
+		return cmp.Or(b.number-a.number, cmp.Compare(b.kind(), a.kind()))
+	})
 	for i := 1; i < len(files); i++ {
-		if files[i].number == files[i-1].number {
+		if files[i].number == files[i-1].number && files[i].kind() == files[i-1].kind() {
 			return nil, fmt.Errorf("%s and %s have the same number", files[i-1].path, files[i].path)
 		}
 	}
