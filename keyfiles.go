@@ -67,7 +67,8 @@ func OpenKeys(dir, alg string) (*KeySet, error) {
 
 // AddKey generates a key like [GenerateKey] and stores it in the directory as
 // the newest one, which signs once the directory is read again: see [OpenKeys]
-// about several nodes. Two calls at once add two keys.
+// about several nodes. Two calls at once add two keys. After number 999999999,
+// the highest that a name can have, it returns an error.
 func AddKey(dir, alg string) (Key, error) {
 	for range 100 {
 		files, err := keyFiles(dir)
@@ -77,6 +78,9 @@ func AddKey(dir, alg string) (Key, error) {
 		next := 1
 		if len(files) > 0 {
 			next = files[0].number + 1
+		}
+		if next > maxKeyNumber {
+			return Key{}, fmt.Errorf("jwtauth: add key: no number is left above that of %s: rename it", files[0].path)
 		}
 		k, err := addKeyFile(dir, alg, next)
 		if errors.Is(err, fs.ErrExist) {
@@ -189,6 +193,9 @@ type keyFile struct {
 // each other from taking a number: each is a name of its own, and AddKey may be
 // called with two algorithms at once.
 func (f keyFile) kind() string { return filepath.Ext(f.path) }
+
+// maxKeyNumber has as many digits as a name may.
+const maxKeyNumber = 999999999
 
 // keyFileName is a number, a label that only people read, and the kind.
 var keyFileName = regexp.MustCompile(`^([0-9]{1,9})(?:-[A-Za-z0-9._-]*)?\.(?:pem|key)$`)

@@ -154,6 +154,20 @@ func TestAddingKeysOfTwoKindsAtOnceLeavesTheDirectoryGood(t *testing.T) {
 	}
 }
 
+// AddKey used to write a file that no OpenKeys accepts.
+func TestAddKeyStopsAtTheLastNumber(t *testing.T) {
+	dir := keyDir(t)
+	set := openKeys(t, dir, "ES256")
+	if err := os.Rename(filepath.Join(dir, "0001.pem"), filepath.Join(dir, "999999999.pem")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := jwtauth.AddKey(dir, "ES256")
+	wantRefused(t, err, "no number is left")
+	if got := openKeys(t, dir, "ES256"); listed(got) != listed(set) {
+		t.Errorf("keys are %q", listed(got))
+	}
+}
+
 func TestRotationWithFiles(t *testing.T) {
 	dir := keyDir(t)
 	set := openKeys(t, dir, "ES256")
