@@ -40,8 +40,10 @@ import (
 //
 // A directory that is created gets mode 0700, files get 0600. A file that its
 // group or others can read is refused, as its keys may have leaked; so is a
-// directory that they can write to, as they could add a key that signs. Windows
-// has no such modes: there the access list of the directory is the operator's
+// directory that they can write to, as they could add a key that signs. Who owns
+// directory and files is believed: a process of root must not be given the
+// directory of somebody who may not make tokens. (Any other process can't read a
+// file of mode 0600 that is not its own.) Windows has no such modes: there the access list of the directory is the operator's
 // business. Where keys can't be stored like this, read them from elsewhere and
 // use [NewKeySet].
 func OpenKeys(dir, alg string) (*KeySet, error) {
