@@ -427,8 +427,12 @@ func ValidClaimName(name string) bool {
 var reservedClaims = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "ver", "roles"}
 
 // ReservedClaim reports whether a claim is set by this package alone: neither a
-// hook nor a [TokenProfile] may set it.
-func ReservedClaim(name string) bool { return slices.Contains(reservedClaims, name) }
+// hook nor a [TokenProfile] may set it. The case does not matter: our verifiers
+// compare exactly, but encoding/json takes "Sub" for sub, and so do many readers
+// that are built on it.
+func ReservedClaim(name string) bool {
+	return slices.ContainsFunc(reservedClaims, func(r string) bool { return strings.EqualFold(r, name) })
+}
 
 // checkExtra refuses claims of a hook that it may not set.
 func checkExtra(extra map[string]any) error {
