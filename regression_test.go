@@ -142,6 +142,26 @@ func TestBeginningOfTheTrailMovesToTheNewSecret(t *testing.T) {
 	}
 }
 
+// A claims hook used to be able to add "Sub" or "Roles", which a service that
+// reads tokens with encoding/json takes for ours, since they come later.
+func TestReservedClaimsAreReservedInAnyCase(t *testing.T) {
+	for _, name := range []string{"Sub", "EXP", "Roles", "rOLES", "jTI", "sub"} {
+		a, _ := newAuth(t, func(cfg *jwtauth.Config) {
+			cfg.Hooks.Claims = func(context.Context, jwtauth.User, jwtauth.Session) (map[string]any, error) {
+				return map[string]any{name: "x"}, nil
+			}
+		})
+		u := must(a.CreateUser(bg, jwtauth.Registration{Username: "alice", Email: "alice@example.test", Password: testPassword}))(t)
+		_, err := a.Issue(bg, u.ID)
+		wantErr(t, "claim "+name, err, jwtauth.ErrUnavailable)
+	}
+	for _, name := range []string{"subject", "role", "https://example.test/sub"} {
+		if jwtauth.ReservedClaim(name) {
+			t.Errorf("%q is reserved", name)
+		}
+	}
+}
+
 // heldVerifier holds the check of its hashes until the test lets go.
 type heldVerifier struct{ entered, release chan struct{} }
 
