@@ -124,14 +124,20 @@ func (a *Auth) complete(ctx context.Context, e Event) (Event, error) {
 	e.ID, e.Time = id.String(), recordTime(a.now())
 	e.Result, e.Count = cmp.Or(e.Result, ResultOK), max(e.Count, 1)
 	c := ClientFrom(ctx)
-	if c.IP.IsValid() {
-		e.Address = c.IP.Unmap().String()
-	}
+	e.Address = cmp.Or(addressOf(ctx), e.Address)
 	e.UserAgent, e.DeviceID, e.RequestID = clip(c.UserAgent, maxUserAgent), clip(c.DeviceID, maxRequestID), clip(c.RequestID, maxRequestID)
 	if id, ok := FromContext(ctx); ok && id.UserID != e.UserID {
 		e.ActorID = cmp.Or(e.ActorID, id.UserID)
 	}
 	return e, nil
+}
+
+// addressOf is the caller's address as records have it; "" where it is unknown.
+func addressOf(ctx context.Context) string {
+	if ip := ClientFrom(ctx).IP; ip.IsValid() {
+		return ip.Unmap().String()
+	}
+	return ""
 }
 
 func (a *Auth) append(ctx context.Context, e Event) error {

@@ -73,7 +73,7 @@ func (v *visit) account() error {
 func (p *accountPage) loadSessions(v *visit, offset int) error {
 	var u userPage
 	u.User.ID = v.id.UserID
-	if err := u.load(v, offset); err != nil {
+	if err := u.loadSessions(v, offset); err != nil {
 		return err
 	}
 	p.Sessions, p.Total, p.From, p.To = u.Sessions, u.Total, u.From, u.To
