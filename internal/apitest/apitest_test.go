@@ -30,6 +30,18 @@ var apis = map[string]apitest.API{
 		OwnCodes:     []string{"TestGateIsAskedOnlyAfterTheProof", "TestGates", "TestPasswordPolicyHook"},
 		AsCode:       "rest_forbidden",
 	},
+	// The dialects take from a request what they know and pass the rest over, as
+	// WordPress does, and the objects in their answers are closed by the documents.
+	"jwt-auth": {
+		Document: openapi.JWTAuth(),
+		Locate:   apitest.WordPress("jwt-auth/v1"),
+		More:     []string{apitest.All}, MoreAnswered: []string{apitest.All},
+	},
+	"simple-jwt-login": {
+		Document: openapi.SimpleJWTLogin(),
+		Locate:   apitest.WordPress("simple-jwt-login/v1"),
+		More:     []string{apitest.All}, MoreAnswered: []string{apitest.All},
+	},
 }
 
 // nativeAddress finds an address of the native API. The one parameter whose name

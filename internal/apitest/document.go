@@ -44,6 +44,9 @@ type API struct {
 	AsCode   string
 }
 
+// All stands for every test and operation.
+const All = "*"
+
 // Below returns a Locate for an API that is mounted below one of the prefixes.
 func Below(prefixes ...string) func(*url.URL) (*url.URL, bool) {
 	return func(u *url.URL) (*url.URL, bool) {
@@ -53,6 +56,24 @@ func Below(prefixes ...string) func(*url.URL) (*url.URL, bool) {
 			}
 		}
 		return nil, false
+	}
+}
+
+// WordPress returns a Locate for an API that is a namespace of WordPress, below
+// /wp-json or as the parameter rest_route. A slash at the end makes no difference.
+func WordPress(namespace string) func(*url.URL) (*url.URL, bool) {
+	below := Below("/" + namespace)
+	return func(u *url.URL) (*url.URL, bool) {
+		query := u.Query()
+		route, ok := strings.CutPrefix(u.Path, "/wp-json")
+		if named := query.Get("rest_route"); named != "" {
+			query.Del("rest_route")
+			route, ok = named, true
+		}
+		if !ok {
+			return nil, false
+		}
+		return below(&url.URL{Path: strings.TrimSuffix(route, "/"), RawQuery: query.Encode()})
 	}
 }
 
@@ -175,7 +196,7 @@ func (d *Document) unless(names []string, op *v3.Operation, e recorder.Exchange)
 
 func among(tests []string, e recorder.Exchange) bool {
 	test, _, _ := strings.Cut(e.Test, "/")
-	return slices.Contains(tests, test)
+	return slices.Contains(tests, test) || slices.Contains(tests, All)
 }
 
 // find returns the entry of a path. One without parameters goes first.
@@ -206,10 +227,23 @@ func matches(template, path string) bool {
 
 func request(method string, at *url.URL, e recorder.Exchange) *http.Request {
 	r := &http.Request{Method: method, URL: at, Header: e.Header.Clone(), Host: "api.example.test", Body: http.NoBody}
-	if len(e.Body) > 0 {
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(e.Body)), int64(len(e.Body))
+	if body := encoded(e); len(body) > 0 {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	}
 	return r
+}
+
+// encoded is the body of a request, a form with every reserved character escaped:
+// what a server takes without that is not for the document to say.
+func encoded(e recorder.Exchange) []byte {
+	if e.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
+		return e.Body
+	}
+	form, err := url.ParseQuery(string(e.Body))
+	if err != nil {
+		return e.Body
+	}
+	return []byte(form.Encode())
 }
 
 func (d *Document) answer(e recorder.Exchange) *http.Response {

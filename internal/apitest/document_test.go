@@ -3,6 +3,7 @@ package apitest_test
 import (
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -95,6 +96,30 @@ func TestWrongDocumentIsRefused(t *testing.T) {
 	} {
 		if _, err := apitest.Open(apitest.API{Document: []byte(text), Locate: apitest.Below("")}); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestAddressesAreFound(t *testing.T) {
+	for _, tc := range []struct {
+		target, want string // "" for none
+	}{
+		{"/wp-json/x/v1/things", "/things"},
+		{"/wp-json/x/v1/things/?a=1", "/things?a=1"},
+		{"/?rest_route=/x/v1/things&a=1", "/things?a=1"},
+		{"/index.php?rest_route=/x/v1/things/", "/things"},
+		{"/wp-json/x/v12/things", ""},
+		{"/wp-json/y/v1/things", ""},
+		{"/x/v1/things", ""},
+		{"/", ""},
+	} {
+		u, err := url.ParseRequestURI(tc.target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, ok := apitest.WordPress("x/v1")(u)
+		if ok != (tc.want != "") || ok && at.String() != tc.want {
+			t.Errorf("%s is %v, %v, want %q", tc.target, at, ok, tc.want)
 		}
 	}
 }
