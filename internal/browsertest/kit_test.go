@@ -268,7 +268,7 @@ func eval[T any](t *tab, expression string) T {
 func (t *tab) until(expression string) {
 	t.t.Helper()
 	// No !! in front: that of a promise is true.
-	t.await(func() bool {
+	await(t.t, func() bool {
 		ctx, cancel := context.WithTimeout(t.ctx, patience)
 		defer cancel()
 		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](expression, chromedp.EvalAwaitPromise))
@@ -277,8 +277,8 @@ func (t *tab) until(expression string) {
 }
 
 // await asks again and again; the test ends if the answer stays no.
-func (t *tab) await(ok func() bool, complaint func() string) {
-	t.t.Helper()
+func await(t *testing.T, ok func() bool, complaint func() string) {
+	t.Helper()
 	over := time.After(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -286,7 +286,7 @@ func (t *tab) await(ok func() bool, complaint func() string) {
 		select {
 		case <-tick.C:
 		case <-over:
-			t.t.Fatal(complaint())
+			t.Fatal(complaint())
 		}
 	}
 }
