@@ -22,8 +22,9 @@ import (
 // desk is a site with the pages of adminui: /admin/, /account/ and /signin/.
 type desk struct {
 	*site
-	sink *authtest.Sink
-	b    *browser
+	sink  *authtest.Sink
+	hooks *webhook.Dispatcher
+	b     *browser
 	// scripts says that JavaScript runs.
 	scripts bool
 }
@@ -31,8 +32,9 @@ type desk struct {
 func newDesk(t *testing.T, scripts bool, change ...func(*jwtauth.Config)) *desk {
 	t.Helper()
 	d := &desk{site: newSite(t, change...), sink: authtest.NewSink(t), b: launch(t), scripts: scripts}
+	d.hooks = d.sendWebhooks(t)
 	const login = "/signin/?next={next}"
-	admin, err := adminui.New(d.Auth, adminui.Config{LoginURL: login, AccountURL: "/account/", Webhooks: d.sendWebhooks(t), Rotate: d.rotate})
+	admin, err := adminui.New(d.Auth, adminui.Config{LoginURL: login, AccountURL: "/account/", Webhooks: d.hooks, Rotate: d.rotate})
 	d.mount(t, "/admin", admin, err)
 	account, err := adminui.NewAccount(d.Auth, adminui.AccountConfig{LoginURL: login})
 	d.mount(t, "/account", account, err)
@@ -76,6 +78,25 @@ func (d *desk) sendWebhooks(t *testing.T) *webhook.Dispatcher {
 	go func() { done <- hooks.Run(ctx) }()
 	t.Cleanup(func() { stop(); <-done })
 	return hooks
+}
+
+// deadLetter makes an event that the sink does not take, and lets the time pass in
+// which it is tried. Logins are over then.
+func (d *desk) deadLetter(t *testing.T) {
+	t.Helper()
+	d.sink.Answer(http.StatusServiceUnavailable)
+	if err := d.Auth.Disable(t.Context(), d.account(t, "mallory").ID); err != nil {
+		t.Fatal(err)
+	}
+	await(t, func() bool {
+		list, err := d.hooks.Status(t.Context())
+		return err == nil && list[0].LastError != ""
+	}, func() string { return "no attempt failed" })
+	d.Clock.Add(73 * time.Hour)
+	await(t, func() bool {
+		list, err := d.hooks.DeadLetters(t.Context(), "crm", 0, 10)
+		return err == nil && len(list) > 0
+	}, func() string { return "nothing was given up" })
 }
 
 func port(t *testing.T, address string) (n int) {
@@ -295,7 +316,7 @@ func TestAdminsReplayWebhooks(t *testing.T) {
 			t.Fatal(err)
 		}
 		page := d.enter(t, "/admin/webhooks", "root")
-		page.await(func() bool { return len(d.sink.Hooks()) > 0 }, func() string { return "nothing was delivered" })
+		await(t, func() bool { return len(d.sink.Hooks()) > 0 }, func() string { return "nothing was delivered" })
 		had := len(d.sink.Hooks())
 
 		page.follow("#webhooks a", "Webhook crm")
@@ -303,7 +324,29 @@ func TestAdminsReplayWebhooks(t *testing.T) {
 		page.click("#replay button")
 		page.shows("#status", "The endpoint goes on from there")
 		d.Clock.Add(5 * time.Minute) // so that no sender holds the place any more
-		page.await(func() bool { return len(d.sink.Hooks()) > had }, func() string { return "nothing was delivered again" })
+		await(t, func() bool { return len(d.sink.Hooks()) > had }, func() string { return "nothing was delivered again" })
+	})
+}
+
+func TestAdminsRedeliverWhatWasGivenUp(t *testing.T) {
+	withAndWithoutScripts(t, func(t *testing.T, scripts bool) {
+		d := newDesk(t, scripts)
+		d.account(t, "root", "administrator")
+		d.deadLetter(t)
+		page := d.enter(t, "/admin/webhooks", "root")
+		page.shows("#webhooks tr.bad", "failing")
+		page.follow("#webhooks a", "Webhook crm")
+		letters := page.count("#letters tr[data-sequence]")
+
+		page.click("#letters td button")
+		page.shows("#error", "did not take the event")
+		d.sink.Answer(http.StatusNoContent)
+		page.visit("/admin/webhook?name=crm")
+		page.click("#letters td button")
+		page.shows("#status", "The event was delivered.")
+		if n := page.count("#letters tr[data-sequence]"); n >= letters {
+			t.Errorf("%d dead letters are left of %d", n, letters)
+		}
 	})
 }
 
@@ -386,6 +429,7 @@ func TestAdminPagesAreAccessible(t *testing.T) {
 	d.account(t, "root", "administrator")
 	ada := d.account(t, "ada")
 	d.account(t, "grace")
+	d.deadLetter(t)
 	for range 6 {
 		_, _ = d.Auth.Login(t.Context(), jwtauth.Credentials{Login: "grace", Password: "not the password"})
 	}

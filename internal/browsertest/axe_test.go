@@ -2,11 +2,19 @@ package browsertest_test
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 )
+
+// screenshots is for people who look at the pages.
+var screenshots = flag.String("screenshots", "", "`folder` for a picture of each state that is checked, in each theme and width")
 
 // axe is axe-core, as package-lock.json pins it.
 func axe(t *testing.T) string {
@@ -45,6 +53,7 @@ func (t *tab) accessible(state, axe string) {
 		for _, width := range []int64{1280, 360} {
 			t.theme(theme)
 			t.width(width)
+			t.picture(fmt.Sprintf("%s %s %d", state, theme, width))
 			for _, v := range t.violations(axe) {
 				t.t.Errorf("%s, %s, %d px wide: %s", state, theme, width, v)
 			}
@@ -57,15 +66,31 @@ func (t *tab) accessible(state, axe string) {
 	t.width(1280)
 }
 
+// picture takes one of the whole page, where pictures are asked for.
+func (t *tab) picture(name string) {
+	t.t.Helper()
+	if *screenshots == "" {
+		return
+	}
+	png := run(t, "take a picture", chromedp.FullScreenshot(100))
+	name = strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(t.t.Name()+" "+name), "-"), "-")
+	if err := os.WriteFile(filepath.Join(*screenshots, name+".png"), png, 0o644); err != nil {
+		t.t.Fatal(err)
+	}
+}
+
 // violations also says so when axe checked next to nothing: it passes an empty page.
 func (t *tab) violations(axe string) []violation {
 	t.t.Helper()
-	const check = `;window.axe.run().then(r => JSON.stringify({violations: r.violations, passes: r.passes.length}))`
+	if !eval[bool](t, `"axe" in window`) {
+		eval[bool](t, axe+`;"axe" in window`)
+	}
+	const check = `axe.run({resultTypes: ["violations"]}).then(r => JSON.stringify({violations: r.violations, passes: r.passes.length}))`
 	var result struct {
 		Violations []violation `json:"violations"`
 		Passes     int         `json:"passes"`
 	}
-	if err := json.Unmarshal([]byte(eval[string](t, axe+check)), &result); err != nil {
+	if err := json.Unmarshal([]byte(eval[string](t, check)), &result); err != nil {
 		t.t.Fatal(err)
 	}
 	if result.Passes < 10 {

@@ -92,50 +92,60 @@ func launch(t *testing.T) *browser {
 // profile has cookies and storage of its own, as another person's browser has.
 type profile struct {
 	t    *testing.T
-	ctx  context.Context
+	b    *browser
 	base *url.URL
+	tabs []*tab
 }
 
-// profile makes one for the server at base.
+// profile makes one for the server at base. When the test ends it fails if a page wrote
+// an error or a warning to the console, broke its policy, asked another host for
+// anything, or got a 500.
 func (b *browser) profile(base string) *profile {
 	b.t.Helper()
 	u, err := url.Parse(base)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
-	b.t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
-		b.t.Fatal(err)
+	p := &profile{t: b.t, b: b, base: u}
+	b.t.Cleanup(p.close)
+	return p
+}
+
+// close reports what was noted. The first tab takes the profile with it, and so the
+// others: to close them one by one takes a second each.
+func (p *profile) close() {
+	for _, t := range p.tabs {
+		for _, problem := range t.seen() {
+			p.t.Error(problem)
+		}
 	}
-	return &profile{b.t, ctx, u}
+	for _, t := range p.tabs {
+		t.cancel()
+	}
 }
 
 // tab is one page of a profile, and what went wrong on it.
 type tab struct {
-	t    *testing.T
-	ctx  context.Context
-	base *url.URL
+	t      *testing.T
+	ctx    context.Context
+	cancel func()
+	base   *url.URL
 
 	mu       sync.Mutex
 	problems []string
 }
 
-// tab opens an empty one. When the test ends it fails if the page wrote an error or a
-// warning to the console, broke its policy, asked another host for anything, or
-// got a 500.
+// tab opens an empty one.
 func (p *profile) tab() *tab {
 	p.t.Helper()
 	t := &tab{t: p.t, base: p.base}
-	ctx, cancel := chromedp.NewContext(p.ctx, chromedp.WithListener(t.note))
-	t.ctx = ctx
-	p.t.Cleanup(func() {
-		defer cancel()
-		for _, problem := range t.seen() {
-			t.t.Error(problem)
-		}
-	})
-	if err := chromedp.Do(ctx); err != nil {
+	parent, options := p.b.ctx, []chromedp.ContextOption{chromedp.WithListener(t.note), chromedp.WithNewBrowserContext()}
+	if len(p.tabs) > 0 {
+		parent, options = p.tabs[0].ctx, options[:1]
+	}
+	t.ctx, t.cancel = chromedp.NewContext(parent, options...)
+	p.tabs = append(p.tabs, t)
+	if err := chromedp.Do(t.ctx); err != nil {
 		t.t.Fatal(err)
 	}
 	send(t, network.Enable, network.EnableParams{})
@@ -268,7 +278,7 @@ func eval[T any](t *tab, expression string) T {
 func (t *tab) until(expression string) {
 	t.t.Helper()
 	// No !! in front: that of a promise is true.
-	t.await(func() bool {
+	await(t.t, func() bool {
 		ctx, cancel := context.WithTimeout(t.ctx, patience)
 		defer cancel()
 		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](expression, chromedp.EvalAwaitPromise))
@@ -277,8 +287,8 @@ func (t *tab) until(expression string) {
 }
 
 // await asks again and again; the test ends if the answer stays no.
-func (t *tab) await(ok func() bool, complaint func() string) {
-	t.t.Helper()
+func await(t *testing.T, ok func() bool, complaint func() string) {
+	t.Helper()
 	over := time.After(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -286,7 +296,7 @@ func (t *tab) await(ok func() bool, complaint func() string) {
 		select {
 		case <-tick.C:
 		case <-over:
-			t.t.Fatal(complaint())
+			t.Fatal(complaint())
 		}
 	}
 }

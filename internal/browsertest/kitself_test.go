@@ -20,7 +20,7 @@ func TestTheKitNotices(t *testing.T) {
 			page.shows("#login", "Log in")
 			eval[bool](page, `setTimeout(() => {`+tt.script+`}) && true`)
 			var found string
-			page.await(func() bool {
+			await(t, func() bool {
 				found += strings.Join(page.forgive(), "\n")
 				return strings.Contains(found, tt.problem)
 			}, func() string { return "no word of " + tt.problem + " in: " + found })
@@ -33,7 +33,7 @@ func TestTheKitNotices(t *testing.T) {
 		s.mux.HandleFunc("GET /open", func(http.ResponseWriter, *http.Request) {}) // a page without a policy
 		page := launch(t).profile(s.url).open("/open")
 		eval[bool](page, `fetch("http://localhost:1/").catch(() => true)`)
-		page.await(func() bool { return strings.Contains(strings.Join(page.forgive(), ""), "leaves the host") }, page.state)
+		await(t, func() bool { return strings.Contains(strings.Join(page.forgive(), ""), "leaves the host") }, page.state)
 		page.visit("/spa/")
 		page.forgive()
 	})
@@ -41,7 +41,7 @@ func TestTheKitNotices(t *testing.T) {
 		s := newSite(t)
 		s.answer("/auth/me", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }))
 		page := launch(t).profile(s.url).open("/spa/")
-		page.await(func() bool { return strings.Contains(strings.Join(page.forgive(), ""), "answered 500") }, page.state)
+		await(t, func() bool { return strings.Contains(strings.Join(page.forgive(), ""), "answered 500") }, page.state)
 		page.forgive()
 	})
 }
