@@ -132,8 +132,6 @@ func TestDegenerateES256SignaturesRefused(t *testing.T) {
 	}
 }
 
-// A value of r or s beyond n-1 that is congruent to a good one fits in 32 bytes
-// only if it is small, so the range is tested by itself.
 // JSON has U+FFFD for what is not UTF-8: the token used to speak for somebody else.
 func TestSignRefusesTextThatJSONChanges(t *testing.T) {
 	now := time.Unix(1767225600, 0)
@@ -161,6 +159,8 @@ func TestSignRefusesTextThatJSONChanges(t *testing.T) {
 	}
 }
 
+// A value of r or s beyond n-1 that is congruent to a good one fits in 32 bytes
+// only if it is small, so the range is tested by itself.
 func TestScalarRange(t *testing.T) {
 	n := new(big.Int).SetBytes(p256Order)
 	for _, c := range []struct {
