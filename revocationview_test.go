@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -493,6 +494,7 @@ func TestRevocationViewConfigChecked(t *testing.T) {
 func TestRevocationViewRace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, b := newCounted(), newBus()
+		s.during = runtime.Gosched // so that more is overtaken
 		views := []*jwtauth.RevocationView{startView(t, s, 10*time.Minute, b), startView(t, s, 10*time.Minute, b)}
 		for round := range 300 {
 			if n := raceRevocation(t, views, round); n > 0 {

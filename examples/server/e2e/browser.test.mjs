@@ -9,6 +9,10 @@ import { chromium } from "playwright-core";
 import { config, start } from "./server.mjs";
 import { life, loggedIn } from "./steps.mjs";
 
+// patience is how long to wait, in milliseconds: a busy machine needs longer than
+// the half minute that is usual.
+const patience = 120_000;
+
 let app, server, browser, page;
 
 // serve makes the front end's own server: a page with the client as published.
@@ -32,8 +36,9 @@ async function serve() {
 before(async () => {
   app = await serve();
   server = await start(config([`http://127.0.0.1:${app.port}`]));
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"], timeout: patience });
   page = await browser.newPage();
+  page.setDefaultTimeout(patience);
 });
 after(async () => {
   await browser?.close();
