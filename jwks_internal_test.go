@@ -422,8 +422,9 @@ func TestServiceThatHangsHoldsOneRequest(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		ask("remembered, and the set is too old", ErrUnavailable, jwksTimeout)
 		ask("remembered, in the outage", ErrUnavailable, 0)
+		synctest.Wait() // the request behind it has met a server that is down
 		down = false
-		time.Sleep(jwksRetry)
+		time.Sleep(jwksTimeout + jwksRetry)
 		ask("starts the request that will be answered", ErrUnavailable, 0)
 		synctest.Wait()
 		ask("remembered all along", nil, 0)
