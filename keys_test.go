@@ -171,6 +171,35 @@ func TestTextsOfPublicKeysAreNoSecrets(t *testing.T) {
 	}
 }
 
+// HMAC puts zeros behind a short secret and hashes a long one, so two that differ
+// may be one key, which could be retired and still be there.
+func TestSecretsThatHMACTakesForOneAreOneKey(t *testing.T) {
+	short := vectorSecret(t, "hs256_hex")
+	long := bytes.Join([][]byte{short, testSecret, short}, nil)
+	sum := sha256.Sum256(long)
+	for name, pair := range map[string][2][]byte{
+		"zero behind it":       {short, append(bytes.Clone(short), 0)},
+		"zeros up to 64 bytes": {testSecret, append(bytes.Clone(testSecret), make([]byte, 64-len(testSecret))...)},
+		"hash of a long one":   {long, sum[:]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := mustKey(t)(jwtauth.HS256("a", pair[0])), mustKey(t)(jwtauth.HS256("b", pair[1]))
+			_, err := jwtauth.NewKeySet(a, b)
+			wantRefused(t, err, "are the same key")
+			cfg := testConfig(t)
+			cfg.Keys, cfg.Secret = must(jwtauth.NewKeySet(a))(t), pair[1]
+			if _, err := jwtauth.New(cfg); err == nil {
+				t.Error("New accepted a Secret that is a key as well")
+			}
+		})
+	}
+	a := mustKey(t)(jwtauth.HS256("a", testSecret))
+	b := mustKey(t)(jwtauth.HS256("b", append(bytes.Clone(testSecret), make([]byte, 65-len(testSecret))...)))
+	if _, err := jwtauth.NewKeySet(a, b); err != nil {
+		t.Errorf("65 bytes are hashed, and another key: %v", err)
+	}
+}
+
 func TestHS256KeepsItsOwnCopy(t *testing.T) {
 	secret := vectorSecret(t, "hs256_hex")
 	a := mustKey(t)(jwtauth.HS256("a", secret))
