@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -48,7 +49,8 @@ const (
 // required; the zero value of the rest is the safe default.
 type JWKSConfig struct {
 	// URL is the address of the JSON Web Key Set, with https. It comes from
-	// the operator and never from a token.
+	// the operator and never from a token. Its query may hold a secret, and
+	// is in no log and no error.
 	URL string
 	// RefreshEvery is how long a set is used before it is fetched again, and
 	// so how long a key that was removed there goes on here. Default 15 min,
@@ -86,6 +88,7 @@ type JWKSConfig struct {
 // one stays.
 type JWKS struct {
 	cfg    JWKSConfig
+	name   string // of the URL, for the log
 	client *http.Client
 	set    atomic.Pointer[remoteKeys]
 
@@ -109,7 +112,16 @@ func NewJWKS(cfg JWKSConfig) (*JWKS, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &JWKS{cfg: cfg, client: cfg.httpClient()}, nil
+	return &JWKS{cfg: cfg, name: withoutQuery(cfg.URL), client: cfg.httpClient()}, nil
+}
+
+// withoutQuery returns scheme, host and path of a URL that was checked.
+func withoutQuery(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 func (cfg JWKSConfig) withDefaults() JWKSConfig {
@@ -272,7 +284,7 @@ func (j *JWKS) fetch(now time.Time, done chan struct{}) {
 		keys, err = j.parse(body)
 	}
 	if err != nil {
-		j.cfg.Logger.Warn("key set not refreshed", "url", j.cfg.URL, "error", err)
+		j.cfg.Logger.Warn("key set not refreshed", "url", j.name, "error", err)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -292,6 +304,9 @@ func (j *JWKS) download(ctx context.Context) ([]byte, error) {
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	resp, err := j.client.Do(req)
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		return nil, wrapped.Err // without the URL
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -317,7 +332,7 @@ func (j *JWKS) parse(body []byte) (map[string]Key, error) {
 		return nil, err
 	}
 	for _, why := range skipped {
-		j.cfg.Logger.Warn("key of a key set passed over", "url", j.cfg.URL, "error", why)
+		j.cfg.Logger.Warn("key of a key set passed over", "url", j.name, "error", why)
 	}
 	if old := j.set.Load(); old != nil {
 		for kid, k := range keys {

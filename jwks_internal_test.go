@@ -422,12 +422,39 @@ func TestServiceThatHangsHoldsOneRequest(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		ask("remembered, and the set is too old", ErrUnavailable, jwksTimeout)
 		ask("remembered, in the outage", ErrUnavailable, 0)
+		synctest.Wait() // the request behind it has met a server that is down
 		down = false
-		time.Sleep(jwksRetry)
+		time.Sleep(jwksTimeout + jwksRetry)
 		ask("starts the request that will be answered", ErrUnavailable, 0)
 		synctest.Wait()
 		ask("remembered all along", nil, 0)
 	})
+}
+
+func TestQueryOfTheURLIsNotShown(t *testing.T) {
+	bodies := map[string]string{"failed request": "", "bad answer": "{}", "key passed over": setOf(`{"kid":"x"}`)}
+	for name, body := range bodies {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			j, err := NewJWKS(JWKSConfig{URL: "https://id.example.com/jwks?api_key=hunter2", Logger: slog.New(slog.NewTextHandler(&log, nil)),
+				Client: &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+					if body == "" {
+						return nil, errors.New("no route")
+					}
+					return respond(body), nil
+				})}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = j.key(t.Context(), "x")
+			if err == nil || strings.Contains(err.Error()+fmt.Sprint(errors.Unwrap(err)), "hunter2") {
+				t.Errorf("the error is %v", err)
+			}
+			if text := log.String(); strings.Contains(text, "hunter2") || !strings.Contains(text, "https://id.example.com/jwks") {
+				t.Errorf("the log is %s", text)
+			}
+		})
+	}
 }
 
 func TestAnswersRefused(t *testing.T) {

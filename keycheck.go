@@ -8,10 +8,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 )
 
 // This file says which keys and secrets are refused before anything is signed
@@ -329,14 +331,43 @@ func checkSecret(secret []byte) error {
 }
 
 // isKeyText recognizes public keys used as secrets, the confusion that RFC
-// 8725, section 2.1, is about.
+// 8725, section 2.1, is about: as PEM, JWK, a line of OpenSSH, DER, or DER as
+// base64.
 func isKeyText(secret []byte) bool {
-	if bytes.Contains(secret, []byte("-----BEGIN")) {
-		return true
+	for _, mark := range keyMarks {
+		if bytes.Contains(secret, []byte(mark)) {
+			return true
+		}
 	}
-	_, pkix := x509.ParsePKIXPublicKey(secret)
-	_, pkcs1 := x509.ParsePKCS1PublicKey(secret)
-	return pkix == nil || pkcs1 == nil
+	return isKeyDER(secret) || isKeyDER(unarmoured(secret))
+}
+
+// keyMarks are in the texts of keys. No random text holds them: the shortest is
+// in one of 64 random bytes with a probability of 2^-34.
+var keyMarks = [...]string{
+	"-----BEGIN", "---- BEGIN", // RFC 7468, RFC 4716
+	`"kty"`, // RFC 7517
+	"ssh-rsa", "ssh-dss", "ssh-ed25519", "ecdsa-sha2-",
+	"AAAAB3NzaC1", "AAAAC3NzaC1", "AAAAE2VjZHNhLXNoYTIt", // the same without its first word
+}
+
+func isKeyDER(der []byte) bool {
+	_, pkix := x509.ParsePKIXPublicKey(der)
+	_, pkcs1 := x509.ParsePKCS1PublicKey(der)
+	_, cert := x509.ParseCertificate(der)
+	return pkix == nil || pkcs1 == nil || cert == nil
+}
+
+// unarmoured decodes base64 of either alphabet, with or without padding and line
+// breaks; nil if the text is none.
+func unarmoured(text []byte) []byte {
+	plain := strings.TrimRight(strings.Join(strings.Fields(string(text)), ""), "=")
+	plain = strings.NewReplacer("-", "+", "_", "/").Replace(plain)
+	der, err := base64.RawStdEncoding.DecodeString(plain)
+	if err != nil {
+		return nil
+	}
+	return der
 }
 
 // repeatedBytes reports whether a secret, or the steps from byte to byte, consist

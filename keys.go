@@ -332,7 +332,25 @@ func sameKey(a, b Key) bool {
 	case *ecdsa.PublicKey:
 		return pub.Equal(b.m.public)
 	}
-	return b.m.secret != nil && subtle.ConstantTimeCompare(a.m.secret, b.m.secret) == 1
+	return b.m.secret != nil && sameHMAC(a.m.secret, b.m.secret)
+}
+
+// sameHMAC reports whether two secrets make the same signatures.
+func sameHMAC(a, b []byte) bool {
+	x, y := hmacBlock(a), hmacBlock(b)
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+// hmacBlock is what HMAC makes of a secret before it uses it (RFC 2104, section
+// 2): zeros behind a short one, the hash of a long one. So a secret has others
+// that differ from it and sign the same.
+func hmacBlock(secret []byte) (block [sha256.BlockSize]byte) {
+	if len(secret) > len(block) {
+		sum := sha256.Sum256(secret)
+		secret = sum[:]
+	}
+	copy(block[:], secret)
+	return block
 }
 
 // String returns algorithm and id, for example "ES256 key 2026-a".
@@ -629,14 +647,13 @@ func (s *KeySet) only() (Key, bool) {
 	return st.keys[0], true
 }
 
-// holdsSecret reports whether a key of the set is this very secret. It takes as
-// long for any secret of the same length.
+// holdsSecret reports whether a key of the set is this very secret, or one that
+// HMAC takes for it. It takes as long for any secret of the same length.
 func (s *KeySet) holdsSecret(secret []byte) bool {
-	found := 0
+	found := false
 	for _, k := range s.load().keys {
-		if k.m.secret != nil {
-			found |= subtle.ConstantTimeCompare(k.m.secret, secret)
-		}
+		same := k.m.secret != nil && sameHMAC(k.m.secret, secret)
+		found = found || same
 	}
-	return found == 1
+	return found
 }

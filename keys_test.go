@@ -139,6 +139,67 @@ func TestSecretsForHS256(t *testing.T) {
 	}
 }
 
+// Public keys are texts that others know, in whatever way they are written.
+func TestTextsOfPublicKeysAreNoSecrets(t *testing.T) {
+	pems := vectorPEMs(t)
+	inside := func(text string) string {
+		lines := strings.Split(strings.TrimSpace(text), "\n")
+		return strings.Join(lines[1:len(lines)-1], "\n")
+	}
+	spki := inside(pems["p256_public_pem"])
+	for name, text := range map[string]string{
+		"PKIX without armour":              spki,
+		"on one line":                      strings.ReplaceAll(spki, "\n", ""),
+		"with CRLF and spaces around":      "\r\n " + strings.ReplaceAll(spki, "\n", "\r\n") + " \r\n",
+		"base64url without padding":        strings.NewReplacer("+", "-", "/", "_", "=", "", "\n", "").Replace(spki),
+		"RSA without armour":               inside(pems["rsa_public_pem"]),
+		"certificate without armour":       inside(certificate(t)),
+		"JWK":                              `{ "kty" : "EC", "crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`,
+		"OpenSSH Ed25519":                  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKJ8VBzGjbRYpDx0zcF6ZpIIPSGFj6fRbnWzLUhG6Syw host",
+		"OpenSSH Ed25519 without its name": "AAAAC3NzaC1lZDI1NTE5AAAAIKJ8VBzGjbRYpDx0zcF6ZpIIPSGFj6fRbnWzLUhG6Syw",
+		"OpenSSH ECDSA":                    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBH/Nzidw9sRdQYPL7m/bS3tYBzM1e+nvE7rPbjx70VRF",
+		"OpenSSH on a token":               "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIKJ8VBzGjbRYpDx0zcF6ZpIIPSGFj6fR host",
+		"SSH2":                             "---- BEGIN SSH2 PUBLIC KEY ----\nAAAAB3NzaC1yc2EAAAADAQABAAABAQDx0zcF6ZpIIPSGFj6fRbnWzLUhG6Syw\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := jwtauth.HS256("k", []byte(text))
+			wantRefused(t, err, "text of another key")
+		})
+	}
+	for _, good := range [][]byte{testSecret, []byte("kM3v+Qy8/1ZsT0pL9wXe5RbN7uJhGc2DfA4iOoEaVtU="), []byte("q7Rk-2mZx_V9bTnYw4Lc8sHd1EfJg6Up-0aKoBiMvXz")} {
+		mustKey(t)(jwtauth.HS256("k", good))
+	}
+}
+
+// HMAC puts zeros behind a short secret and hashes a long one, so two that differ
+// may be one key, which could be retired and still be there.
+func TestSecretsThatHMACTakesForOneAreOneKey(t *testing.T) {
+	short := vectorSecret(t, "hs256_hex")
+	long := bytes.Join([][]byte{short, testSecret, short}, nil)
+	sum := sha256.Sum256(long)
+	for name, pair := range map[string][2][]byte{
+		"zero behind it":       {short, append(bytes.Clone(short), 0)},
+		"zeros up to 64 bytes": {testSecret, append(bytes.Clone(testSecret), make([]byte, 64-len(testSecret))...)},
+		"hash of a long one":   {long, sum[:]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := mustKey(t)(jwtauth.HS256("a", pair[0])), mustKey(t)(jwtauth.HS256("b", pair[1]))
+			_, err := jwtauth.NewKeySet(a, b)
+			wantRefused(t, err, "are the same key")
+			cfg := testConfig(t)
+			cfg.Keys, cfg.Secret = must(jwtauth.NewKeySet(a))(t), pair[1]
+			if _, err := jwtauth.New(cfg); err == nil {
+				t.Error("New accepted a Secret that is a key as well")
+			}
+		})
+	}
+	a := mustKey(t)(jwtauth.HS256("a", testSecret))
+	b := mustKey(t)(jwtauth.HS256("b", append(bytes.Clone(testSecret), make([]byte, 65-len(testSecret))...)))
+	if _, err := jwtauth.NewKeySet(a, b); err != nil {
+		t.Errorf("65 bytes are hashed, and another key: %v", err)
+	}
+}
+
 func TestHS256KeepsItsOwnCopy(t *testing.T) {
 	secret := vectorSecret(t, "hs256_hex")
 	a := mustKey(t)(jwtauth.HS256("a", secret))
