@@ -138,7 +138,7 @@ func (a *Auth) createUser(ctx context.Context, r Registration) (User, error) {
 	if err := a.beforeRegister(ctx, r); err != nil {
 		return User{}, err
 	}
-	if u.PasswordHash, err = a.passwords.hash(ctx, r.Password); err != nil {
+	if u.PasswordHash, err = a.passwords.hash(ctx, "", r.Password); err != nil {
 		return User{}, err
 	}
 	u, err = a.users.CreateUser(ctx, u)
@@ -254,12 +254,13 @@ func (a *Auth) ChangePassword(ctx context.Context, c PasswordChange) error {
 // checked on. If that row has moved on meanwhile, [ErrConflict]: what was
 // proved may no longer be true.
 func (a *Auth) replacePassword(ctx context.Context, u User, password, event string) error {
-	hash, err := a.passwords.hash(ctx, password)
+	hash, err := a.passwords.hash(ctx, u.ID, password)
 	if err != nil {
 		return err
 	}
 	u.PasswordHash = hash
 	u.CredentialVersion++
+	ctx = context.WithoutCancel(ctx) // or the row might be written, and the tokens live on
 	stored, err := a.users.UpdateUser(ctx, u)
 	if err != nil {
 		return storeFault(err)
@@ -332,6 +333,10 @@ func (a *Auth) Enable(ctx context.Context, userID string) error {
 // [Event.Erased]. [ErrNotFound] if it is gone already; what is left of it is
 // removed then too, in case an earlier call got no further.
 func (a *Auth) DeleteUser(ctx context.Context, userID string) error {
+	if err := ctx.Err(); err != nil {
+		return ErrUnavailable.because(err)
+	}
+	ctx = context.WithoutCancel(ctx) // from here on it is done as a whole
 	gone := User{ID: userID, CredentialVersion: AllVersions}
 	err := a.users.DeleteUser(ctx, userID)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -340,7 +345,7 @@ func (a *Auth) DeleteUser(ctx context.Context, userID string) error {
 	// The account is gone and its owner can't come back to try again: each step
 	// is taken, whatever became of the one before.
 	endErr := a.endAll(ctx, gone, EventAccountDelete)
-	eraseErr := a.eraseTraces(context.WithoutCancel(ctx), userID)
+	eraseErr := a.eraseTraces(ctx, userID)
 	if failed := errors.Join(endErr, eraseErr); failed != nil {
 		return storeFault(failed)
 	}
@@ -391,7 +396,9 @@ func (a *Auth) changeUser(ctx context.Context, userID, event string, change func
 			return storeFault(err)
 		}
 		change(&u)
-		u, err = a.users.UpdateUser(ctx, u)
+		// A client that goes away now does not stop it: the row might be written all
+		// the same, and the tokens live on.
+		u, err = a.users.UpdateUser(context.WithoutCancel(ctx), u)
 		if errors.Is(err, ErrConflict) {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/internal/recorder"
 )
 
 type object = map[string]any
@@ -488,7 +489,7 @@ func TestRoutesAreTheHandler(t *testing.T) {
 // A body that never ends costs its size limit and no more.
 func TestEndlessBodyRefused(t *testing.T) {
 	a, _ := newAuth(t)
-	server := httptest.NewServer(a.Handler())
+	server := httptest.NewServer(recorder.Record(t.Name(), a.Handler()))
 	defer server.Close()
 	body := &endless{}
 	resp, err := http.Post(server.URL+"/token", "application/json", body)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/internal/recorder"
 )
 
 const appOrigin = "https://app.example.test"
@@ -130,7 +131,7 @@ func TestAutoLoginInABrowser(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/auth/", http.StripPrefix("/auth", a.Handler()))
 	mux.Handle("/private", a.Require(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
-	server := httptest.NewTLSServer(mux)
+	server := httptest.NewTLSServer(recorder.Record(t.Name(), mux))
 	defer server.Close()
 	client := browser(t, server)
 	token := must(a.AutoLoginToken(bg, u.ID))(t)

@@ -376,3 +376,26 @@ func linkResolves(packages map[string][]pkgNames, own pkgNames, path []string) b
 	ps, ours := packages[path[0]]
 	return !ours || slices.ContainsFunc(ps, func(p pkgNames) bool { return p.resolves(path[1:]) })
 }
+
+// README.md and the index of the guides name every guide.
+func TestEveryGuideIsListed(t *testing.T) {
+	guides, err := filepath.Glob("docs/guides/*.md")
+	if err != nil || len(guides) < 10 {
+		t.Fatalf("found %v, %v", guides, err)
+	}
+	for _, list := range []string{"README.md", "docs/guides/README.md"} {
+		page, err := docblock.Read(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, guide := range guides {
+			relative, err := filepath.Rel(filepath.Dir(list), guide)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if guide != list && !slices.Contains(page.Links, filepath.ToSlash(relative)) {
+				t.Errorf("%s does not list %s", list, guide)
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -13,39 +14,69 @@ import (
 //
 // Strangers pass a gate of their own first, which leaves a slot free, or where
 // there is only one, the place right behind it. So devices that have logged in
-// before get through a flood of strangers.
+// before get through a flood of strangers. An account has one hash at a time
+// that comes before strangers: whoever shares the token of their own device with
+// a thousand machines gets no further by it.
 type governor struct {
 	slots     turnstile
 	strangers turnstile
+	maxWait   time.Duration // for both together
+
+	mu    sync.Mutex
+	ahead map[string]bool // the accounts that have a hash before strangers
 }
 
 func newGovernor(concurrent, queue int, maxWait time.Duration) *governor {
 	return &governor{
-		slots:     newTurnstile(concurrent, queue, maxWait),
-		strangers: newTurnstile(max(1, concurrent-1), queue, maxWait),
+		slots:     newTurnstile(concurrent, queue),
+		strangers: newTurnstile(max(1, concurrent-1), queue),
+		maxWait:   maxWait,
+		ahead:     make(map[string]bool),
 	}
 }
 
-// acquire takes a slot, or returns an error and holds nothing.
-func (g *governor) acquire(ctx context.Context, known bool) error {
-	if known {
-		return g.slots.enter(ctx)
+// acquire takes a slot and returns how to give it back, or returns an error and
+// holds nothing. account is the one that a known device belongs to, "" for
+// strangers.
+func (g *governor) acquire(ctx context.Context, account string) (release func(), err error) {
+	timeout := time.NewTimer(g.maxWait)
+	defer timeout.Stop()
+	if !g.claim(account) {
+		return g.acquireAsStranger(ctx, timeout.C)
 	}
-	if err := g.strangers.enter(ctx); err != nil {
-		return err
+	if err := g.slots.enter(ctx, timeout.C); err != nil {
+		g.unclaim(account)
+		return nil, err
 	}
-	if err := g.slots.enter(ctx); err != nil {
-		g.strangers.leave()
-		return err
-	}
-	return nil
+	return func() { g.slots.leave(); g.unclaim(account) }, nil
 }
 
-func (g *governor) release(known bool) {
-	g.slots.leave()
-	if !known {
-		g.strangers.leave()
+func (g *governor) acquireAsStranger(ctx context.Context, timeout <-chan time.Time) (release func(), err error) {
+	if err := g.strangers.enter(ctx, timeout); err != nil {
+		return nil, err
 	}
+	if err := g.slots.enter(ctx, timeout); err != nil {
+		g.strangers.leave()
+		return nil, err
+	}
+	return func() { g.slots.leave(); g.strangers.leave() }, nil
+}
+
+// claim reports whether a hash for the account comes before strangers.
+func (g *governor) claim(account string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if account == "" || g.ahead[account] {
+		return false
+	}
+	g.ahead[account] = true
+	return true
+}
+
+func (g *governor) unclaim(account string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.ahead, account)
 }
 
 // busy is how many slots are in use.
@@ -53,16 +84,16 @@ func (g *governor) busy() int { return len(g.slots.inside) }
 
 // turnstile lets a number of callers in, and a number of others wait.
 type turnstile struct {
-	inside  chan struct{}
-	queue   chan struct{}
-	maxWait time.Duration
+	inside chan struct{}
+	queue  chan struct{}
 }
 
-func newTurnstile(inside, queue int, maxWait time.Duration) turnstile {
-	return turnstile{inside: make(chan struct{}, inside), queue: make(chan struct{}, queue), maxWait: maxWait}
+func newTurnstile(inside, queue int) turnstile {
+	return turnstile{inside: make(chan struct{}, inside), queue: make(chan struct{}, queue)}
 }
 
-func (t turnstile) enter(ctx context.Context) error {
+// enter waits until there is room, ctx ends or timeout has something.
+func (t turnstile) enter(ctx context.Context, timeout <-chan time.Time) error {
 	if ctx.Err() != nil {
 		return ErrUnavailable.because(context.Cause(ctx))
 	}
@@ -77,18 +108,12 @@ func (t turnstile) enter(ctx context.Context) error {
 	default:
 		return ErrOverloaded
 	}
-	return t.wait(ctx)
-}
-
-func (t turnstile) wait(ctx context.Context) error {
-	timeout := time.NewTimer(t.maxWait)
-	defer timeout.Stop()
 	select {
 	case t.inside <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ErrUnavailable.because(context.Cause(ctx))
-	case <-timeout.C:
+	case <-timeout:
 		return ErrOverloaded
 	}
 }

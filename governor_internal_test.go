@@ -6,6 +6,7 @@ package jwtauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -40,9 +41,9 @@ func TestGovernorBoundsFlood(t *testing.T) {
 		var wg sync.WaitGroup
 		var passed, shed atomic.Int64
 		start := time.Now()
-		for range callers {
+		for i := range callers {
 			wg.Go(func() {
-				slot, err := h.acquire(t.Context(), true)
+				slot, err := h.acquire(t.Context(), fmt.Sprint("account ", i))
 				switch {
 				case errors.Is(err, ErrOverloaded):
 					if asErr, _ := asError(err); asErr.RetryAfter <= 0 {
@@ -82,15 +83,15 @@ func TestGovernorBoundsFlood(t *testing.T) {
 
 func TestGovernorCancelledWaiterLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newTurnstile(1, 1, time.Minute)
-		if err := g.enter(t.Context()); err != nil {
+		g := newTurnstile(1, 1)
+		if err := g.enter(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		waiter := make(chan error, 1)
-		go func() { waiter <- g.enter(ctx) }()
+		go func() { waiter <- g.enter(ctx, nil) }()
 		synctest.Wait()
-		if err := g.enter(t.Context()); !errors.Is(err, ErrOverloaded) {
+		if err := g.enter(t.Context(), nil); !errors.Is(err, ErrOverloaded) {
 			t.Fatalf("queue full: %v", err)
 		}
 		cancel()
@@ -98,7 +99,7 @@ func TestGovernorCancelledWaiterLeaves(t *testing.T) {
 			t.Errorf("cancelled waiter: %v", err)
 		}
 		next := make(chan error, 1)
-		go func() { next <- g.enter(t.Context()) }()
+		go func() { next <- g.enter(t.Context(), nil) }()
 		synctest.Wait()
 		g.leave()
 		if err := <-next; err != nil {
@@ -112,34 +113,63 @@ func TestGovernorCancelledWaiterLeaves(t *testing.T) {
 }
 
 func TestGovernorWaitIsBounded(t *testing.T) {
+	for _, account := range []string{"", "owner"} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGovernor(1, 1, 3*time.Second)
+			if _, err := g.acquire(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			if _, err := g.acquire(t.Context(), account); !errors.Is(err, ErrOverloaded) {
+				t.Errorf("long wait: %v", err)
+			}
+			if waited := time.Since(start); waited != 3*time.Second {
+				t.Errorf("waited %v, want 3 s", waited)
+			}
+			if len(g.slots.queue)+len(g.strangers.queue)+len(g.ahead) != 0 {
+				t.Error("the place is still taken")
+			}
+		})
+	}
+}
+
+// A stranger has two queues before them and one MaxWait.
+func TestStrangersWaitOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newTurnstile(1, 1, 3*time.Second)
-		if err := g.enter(t.Context()); err != nil {
+		g := newGovernor(1, 10, time.Second)
+		release, err := g.acquire(t.Context(), "")
+		if err != nil {
 			t.Fatal(err)
 		}
+		go func() { time.Sleep(900 * time.Millisecond); release() }()
+		go func() { // next, and slow
+			if release, err := g.acquire(t.Context(), "owner"); err == nil {
+				time.Sleep(10 * time.Second)
+				release()
+			}
+		}()
+		synctest.Wait()
 		start := time.Now()
-		if err := g.enter(t.Context()); !errors.Is(err, ErrOverloaded) {
-			t.Errorf("long wait: %v", err)
+		if _, err := g.acquire(t.Context(), ""); !errors.Is(err, ErrOverloaded) {
+			t.Errorf("the stranger: %v", err)
 		}
-		if waited := time.Since(start); waited != 3*time.Second {
-			t.Errorf("waited %v, want 3 s", waited)
+		if waited := time.Since(start); waited != time.Second {
+			t.Errorf("waited %v, want 1 s", waited)
 		}
-		if len(g.queue) != 0 {
-			t.Error("the place is still taken")
-		}
+		time.Sleep(time.Minute) // virtual: lets the other finish
 	})
 }
 
 func TestGovernorServesInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newTurnstile(1, 3, time.Minute)
-		if err := g.enter(t.Context()); err != nil {
+		g := newTurnstile(1, 3)
+		if err := g.enter(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 		served := make(chan int, 3)
 		for i := range 3 {
 			go func() {
-				if g.enter(t.Context()) == nil {
+				if g.enter(t.Context(), nil) == nil {
 					served <- i
 				}
 			}()
@@ -163,15 +193,16 @@ func TestKnownDevicesGetThroughAFlood(t *testing.T) {
 			g := newGovernor(concurrent, 50, time.Minute)
 			for range 200 {
 				go func() {
-					if g.acquire(t.Context(), false) == nil {
+					if release, err := g.acquire(t.Context(), ""); err == nil {
 						time.Sleep(time.Second) // a virtual second of hashing
-						g.release(false)
+						release()
 					}
 				}()
 			}
 			synctest.Wait()
 			start := time.Now()
-			if err := g.acquire(t.Context(), true); err != nil {
+			release, err := g.acquire(t.Context(), "owner")
+			if err != nil {
 				t.Fatalf("%d slots: %v", concurrent, err)
 			}
 			waited, most := time.Since(start), time.Duration(0)
@@ -181,7 +212,7 @@ func TestKnownDevicesGetThroughAFlood(t *testing.T) {
 			if waited > most {
 				t.Errorf("%d slots: waited %v behind strangers, want at most %v", concurrent, waited, most)
 			}
-			g.release(true)
+			release()
 			time.Sleep(5 * time.Minute) // virtual: lets the rest finish
 			if n := len(g.slots.inside) + len(g.strangers.inside) + len(g.strangers.queue); n != 0 {
 				t.Errorf("%d slots: %d places are still taken", concurrent, n)
@@ -190,26 +221,52 @@ func TestKnownDevicesGetThroughAFlood(t *testing.T) {
 	}
 }
 
+// Whoever shares the token of their own device with many machines has one hash
+// before strangers, and is a stranger with all others.
+func TestOneAccountDoesNotTakeTheFreeSlotTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGovernor(2, 50, time.Minute)
+		for range 40 {
+			go func() {
+				if release, err := g.acquire(t.Context(), "eve"); err == nil {
+					time.Sleep(time.Second)
+					release()
+				}
+			}()
+		}
+		synctest.Wait()
+		start := time.Now()
+		release, err := g.acquire(t.Context(), "owner")
+		if err != nil || time.Since(start) > time.Second {
+			t.Errorf("the owner waited %v: %v", time.Since(start), err)
+		}
+		time.Sleep(5 * time.Minute) // virtual: lets the rest finish
+		if release(); len(g.ahead)+g.busy()+len(g.strangers.inside) != 0 {
+			t.Errorf("%v, %d slots and %d places are still taken", g.ahead, g.busy(), len(g.strangers.inside))
+		}
+	})
+}
+
 func TestSlotReleasedTwiceIsHarmless(t *testing.T) {
 	h := newTestHasher(t, cheap(func(c *PasswordConfig) { c.MaxConcurrent = 1 }))
-	slot, err := h.acquire(t.Context(), false)
+	slot, err := h.acquire(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	slot.release()
 	slot.release()
-	if _, err := h.acquire(t.Context(), false); err != nil {
+	if _, err := h.acquire(t.Context(), ""); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestNoQueueShedsAtOnce(t *testing.T) {
 	h := newTestHasher(t, cheap(func(c *PasswordConfig) { c.MaxConcurrent, c.MaxQueue = 1, -1 }))
-	slot, err := h.acquire(t.Context(), false)
+	slot, err := h.acquire(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.acquire(t.Context(), false); !errors.Is(err, ErrOverloaded) {
+	if _, err := h.acquire(t.Context(), ""); !errors.Is(err, ErrOverloaded) {
 		t.Errorf("second caller: %v", err)
 	}
 	slot.release()

@@ -398,7 +398,11 @@ func (c *call) changePassword() (any, error) {
 	if err := c.in.err(); err != nil {
 		return nil, err
 	}
-	if err := c.auth.ChangePassword(c.r.Context(), change); err != nil {
+	err = c.auth.ChangePassword(c.r.Context(), change)
+	if errors.Is(err, ErrNotFound) { // the account is gone, as in validate and me
+		return nil, ErrInvalidToken.because(reason(ReasonRevoked))
+	}
+	if err != nil {
 		return nil, err
 	}
 	c.auth.ClearCookies(c.w)

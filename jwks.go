@@ -39,7 +39,8 @@ const (
 	// and every token is refused.
 	jwksRetry = 5 * time.Second
 	// jwksOutage is how long after a failed request nobody is made to wait
-	// for the next one who can be served without.
+	// for the next one who can be served without it, nor anybody while no set
+	// is left to serve from.
 	jwksOutage = 10 * time.Minute
 )
 
@@ -169,6 +170,10 @@ func (cfg JWKSConfig) httpClient() *http.Client {
 // [ErrNotFound]. [ErrUnavailable] means that there is no set to look in, or
 // that ctx ended before one arrived; nothing can be said of the token then.
 //
+// When a request has failed and no set is left, that is the answer at once,
+// and the next request goes on in the background: a service that hangs would
+// otherwise hold every request of this one.
+//
 // A key that is fresh costs two loads and no lock, so callers may ask for each
 // request whether a key is still there.
 func (j *JWKS) key(ctx context.Context, kid string) (Key, error) {
@@ -178,8 +183,12 @@ func (j *JWKS) key(ctx context.Context, kid string) (Key, error) {
 		return k, nil
 	}
 	_, servable := set.lookup(kid, now, j.cfg.MaxAge)
+	hopeless := !set.usable(now, j.cfg.MaxAge)
 	done, outage := j.refresh(now)
-	if done != nil && !(servable && outage) {
+	if outage && hopeless {
+		return Key{}, j.fault()
+	}
+	if done != nil && !(outage && servable) {
 		select {
 		case <-done:
 		case <-ctx.Done():
@@ -198,12 +207,17 @@ func (j *JWKS) cached(kid string) (Key, error) {
 	if set.usable(now, j.cfg.MaxAge) {
 		return Key{}, ErrNotFound
 	}
+	return Key{}, j.fault()
+}
+
+// fault is why there is no set.
+func (j *JWKS) fault() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.failure != nil {
-		return Key{}, ErrUnavailable.because(j.failure)
+		return ErrUnavailable.because(j.failure)
 	}
-	return Key{}, ErrUnavailable.because(errors.New("the key set is too old"))
+	return ErrUnavailable.because(errors.New("the key set is too old"))
 }
 
 func (r *remoteKeys) usable(now time.Time, maxAge time.Duration) bool {

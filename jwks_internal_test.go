@@ -128,6 +128,24 @@ func expect(t *testing.T, j *JWKS, s *keyServer, kid string, want error, hits in
 	return k
 }
 
+// expectBehind asks for a key that is refused at once, and waits for the request
+// that goes on behind it.
+func expectBehind(t *testing.T, j *JWKS, s *keyServer, kid string, hits int64) {
+	t.Helper()
+	if _, err := j.key(t.Context(), kid); !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("key %q: got %v, want %v", kid, err, ErrUnavailable)
+	}
+	j.mu.Lock()
+	flight := j.flight
+	j.mu.Unlock()
+	if flight != nil {
+		<-flight
+	}
+	if got := s.hits.Load(); got != hits {
+		t.Fatalf("key %q: %d requests were made, want %d", kid, got, hits)
+	}
+}
+
 func TestKeysAreFetchedOnceAndCached(t *testing.T) {
 	s := newKeyServer(t, setOf(jwkOf(t, algRS256, "rs-1"), jwkOf(t, algES256, "es-1")))
 	j, clock := jwksFor(t, s)
@@ -221,9 +239,10 @@ func TestOutage(t *testing.T) {
 	clock.add(1)
 	expect(t, j, s, "es-1", ErrUnavailable, 3) // too early to ask again
 	clock.add(jwksRetry)
-	expect(t, j, s, "es-1", ErrUnavailable, 4)
+	expectBehind(t, j, s, "es-1", 4)
 	s.serve(setOf(jwkOf(t, algES256, "es-1")))
 	clock.add(jwksRetry)
+	expectBehind(t, j, s, "es-1", 5)
 	expect(t, j, s, "es-1", nil, 5)
 }
 
@@ -237,6 +256,7 @@ func TestNothingCachedAndUnreachableIsAFault(t *testing.T) {
 	expect(t, j, s, "es-1", ErrUnavailable, 1)
 	s.serve(setOf(jwkOf(t, algES256, "es-1")))
 	clock.add(1)
+	expectBehind(t, j, s, "es-1", 2)
 	expect(t, j, s, "es-1", nil, 2)
 }
 
@@ -353,6 +373,63 @@ func TestNobodyWaitsTwiceInAnOutage(t *testing.T) {
 	})
 }
 
+// While the other service hangs and there is no set to go on with, one request
+// waits and the others are refused at once, whether or not their tokens are known.
+func TestServiceThatHangsHoldsOneRequest(t *testing.T) {
+	key := vectorKey(t, algES256, false)
+	body := setOf(jwkOf(t, algES256, key.ID()))
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		j := hangingJWKS(t, time.Now, func(r *http.Request) (*http.Response, error) {
+			if down {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}
+			return respond(body), nil
+		})
+		v, err := NewVerifier(VerifierConfig{JWKS: j, Issuer: "i", Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		token, err := sign(key, typeAccess, Claims{Issuer: "i", Subject: "a", Audience: []string{"i"}, ID: "x",
+			IssuedAt: now, ExpiresAt: now.Add(24 * time.Hour)}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := func(what string, want error, wait time.Duration) {
+			t.Helper()
+			start := time.Now()
+			if _, err := v.Verify(t.Context(), token); !errors.Is(err, want) {
+				t.Errorf("%s: got %v, want %v", what, err, want)
+			}
+			if d := time.Since(start); d != wait {
+				t.Errorf("%s: waited %v, want %v", what, d, wait)
+			}
+		}
+		ask("first", ErrUnavailable, jwksTimeout)
+		for range 5 {
+			ask("in the outage", ErrUnavailable, 0)
+			time.Sleep(jwksRetry)
+		}
+		down = false
+		time.Sleep(time.Minute)
+		ask("starts the request that will be answered", ErrUnavailable, 0)
+		synctest.Wait()
+		ask("after the outage", nil, 0)
+		ask("remembered", nil, 0)
+		down, j.cfg.MaxAge = true, time.Hour
+		time.Sleep(2 * time.Hour)
+		ask("remembered, and the set is too old", ErrUnavailable, jwksTimeout)
+		ask("remembered, in the outage", ErrUnavailable, 0)
+		down = false
+		time.Sleep(jwksRetry)
+		ask("starts the request that will be answered", ErrUnavailable, 0)
+		synctest.Wait()
+		ask("remembered all along", nil, 0)
+	})
+}
+
 func TestAnswersRefused(t *testing.T) {
 	es := jwkOf(t, algES256, "es-1")
 	many := make([]string, maxJWKSKeys+1)
@@ -412,6 +489,7 @@ func TestAnswersRefused(t *testing.T) {
 			// And the last good set stays when such an answer follows it.
 			s.serve(setOf(es))
 			clock.add(jwksRetry)
+			expectBehind(t, j, s, "es-1", 2)
 			expect(t, j, s, "es-1", nil, 2)
 			s.handle(c.answer)
 			clock.add(defaultJWKSRefresh)

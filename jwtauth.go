@@ -126,6 +126,7 @@ type Auth struct {
 	native      *Gate
 	proxies     proxies
 	observed    *observed
+	locks       *lockMemory
 	profile     TokenProfile
 	meter       *meter
 	now         func() time.Time
@@ -167,6 +168,7 @@ func New(cfg Config) (*Auth, error) {
 	}
 	a.proxies, _ = newProxies(cfg.Proxies) // validate has reported what is wrong
 	a.trail = a.newTrail(cfg.Audit)
+	a.locks = newLockMemory(cfg.Audit.Store)
 	a.passwords.meter = meter
 	a.outbox = newOutbox(cfg.Mail, cfg.Logger, a.mailFailed)
 	if a.native, err = a.newGate("Config.Access", cfg.Access, a.endpointNames()); err != nil {

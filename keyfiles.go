@@ -2,6 +2,7 @@ package jwtauth
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
@@ -22,7 +23,8 @@ import (
 // none; alg is "HS256", "RS256" or "ES256". Processes that start at once on the
 // same directory end up with the same key.
 //
-// The file with the highest number signs, the others verify. A file is named
+// The file with the highest number signs, the others verify; of a .pem and a .key
+// file with one number the .pem is the higher. A file is named
 // by its number, an optional label and its kind, for example "0001.pem" or
 // "2-spring.pem"; names that do not end in .pem or .key are passed over, and
 // so are those that begin with a dot. A .pem file holds an RSA or EC key as
@@ -38,8 +40,10 @@ import (
 //
 // A directory that is created gets mode 0700, files get 0600. A file that its
 // group or others can read is refused, as its keys may have leaked; so is a
-// directory that they can write to, as they could add a key that signs. Windows
-// has no such modes: there the access list of the directory is the operator's
+// directory that they can write to, as they could add a key that signs. Who owns
+// directory and files is believed: a process of root must not be given the
+// directory of somebody who may not make tokens. (Any other process can't read a
+// file of mode 0600 that is not its own.) Windows has no such modes: there the access list of the directory is the operator's
 // business. Where keys can't be stored like this, read them from elsewhere and
 // use [NewKeySet].
 func OpenKeys(dir, alg string) (*KeySet, error) {
@@ -65,7 +69,8 @@ func OpenKeys(dir, alg string) (*KeySet, error) {
 
 // AddKey generates a key like [GenerateKey] and stores it in the directory as
 // the newest one, which signs once the directory is read again: see [OpenKeys]
-// about several nodes. Two calls at once add two keys.
+// about several nodes. Two calls at once add two keys. After number 999999999,
+// the highest that a name can have, it returns an error.
 func AddKey(dir, alg string) (Key, error) {
 	for range 100 {
 		files, err := keyFiles(dir)
@@ -75,6 +80,9 @@ func AddKey(dir, alg string) (Key, error) {
 		next := 1
 		if len(files) > 0 {
 			next = files[0].number + 1
+		}
+		if next > maxKeyNumber {
+			return Key{}, fmt.Errorf("jwtauth: add key: no number is left above that of %s: rename it", files[0].path)
 		}
 		k, err := addKeyFile(dir, alg, next)
 		if errors.Is(err, fs.ErrExist) {
@@ -90,8 +98,9 @@ func AddKey(dir, alg string) (Key, error) {
 
 // Reload reads the directory of [OpenKeys] again, and everybody who holds the
 // set sees the result: new files are used, keys whose files are gone leave, and
-// so do keys that Rotate or Accept added without a file. On an error the set
-// stays as it is. Call it when a file was added, for example on a signal.
+// so do keys that Rotate or Accept added without a file. A key that was retired
+// stays out while its file is there; if that is the newest file, there is nothing
+// to sign with, which is an error. On an error the set stays as it is. Call it when a file was added, for example on a signal.
 func (s *KeySet) Reload() error {
 	return s.change(func(st *keyState) (*keyState, error) {
 		if s.dir == "" {
@@ -108,6 +117,10 @@ func (s *KeySet) Reload() error {
 			return nil, fmt.Errorf("jwtauth: read keys: the newest key in %s is %s, not %s: add one with AddKey",
 				s.dir, keys[0].m.alg, s.alg)
 		}
+		if s.retired[keys[0].m.id] {
+			return nil, fmt.Errorf("jwtauth: read keys: the newest key in %s, %q, was retired: remove its file", s.dir, keys[0].m.id)
+		}
+		keys = slices.DeleteFunc(keys, func(k Key) bool { return s.retired[k.m.id] })
 		for i, k := range keys {
 			keys[i] = st.held(k)
 		}
@@ -178,6 +191,14 @@ type keyFile struct {
 	number int
 }
 
+// kind is ".key" or ".pem". It is a part of the order, since the two can't keep
+// each other from taking a number: each is a name of its own, and AddKey may be
+// called with two algorithms at once.
+func (f keyFile) kind() string { return filepath.Ext(f.path) }
+
+// maxKeyNumber has as many digits as a name may.
+const maxKeyNumber = 999999999
+
 // keyFileName is a number, a label that only people read, and the kind.
 var keyFileName = regexp.MustCompile(`^([0-9]{1,9})(?:-[A-Za-z0-9._-]*)?\.(?:pem|key)$`)
 
@@ -206,9 +227,11 @@ func keyFiles(dir string) ([]keyFile, error) {
 		n, _ := strconv.Atoi(m[1]) // at most nine digits
 		files = append(files, keyFile{filepath.Join(dir, e.Name()), n})
 	}
-	slices.SortFunc(files, func(a, b keyFile) int { return b.number - a.number })
+	slices.SortFunc(files, func(a, b keyFile) int {
+		return cmp.Or(b.number-a.number, cmp.Compare(b.kind(), a.kind()))
+	})
 	for i := 1; i < len(files); i++ {
-		if files[i].number == files[i-1].number {
+		if files[i].number == files[i-1].number && files[i].kind() == files[i-1].kind() {
 			return nil, fmt.Errorf("%s and %s have the same number", files[i-1].path, files[i].path)
 		}
 	}

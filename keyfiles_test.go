@@ -129,6 +129,45 @@ func TestAddingKeysAtOnceAddsAll(t *testing.T) {
 	}
 }
 
+// Two calls with different algorithms may take one number, for a .pem and a .key.
+// The directory used to be refused from then on.
+func TestAddingKeysOfTwoKindsAtOnceLeavesTheDirectoryGood(t *testing.T) {
+	dir := keyDir(t)
+	openKeys(t, dir, "HS256")
+	var wg sync.WaitGroup
+	for range 20 {
+		for _, alg := range []string{"ES256", "HS256"} {
+			wg.Go(func() {
+				if _, err := jwtauth.AddKey(dir, alg); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	// The same, left to no chance.
+	writeFile(t, filepath.Join(dir, "500.pem"), vectorPEMs(t)["p256_private_pem"], 0o600)
+	writeFile(t, filepath.Join(dir, "500.key"), base64.StdEncoding.EncodeToString(vectorSecret(t, "hs256_hex")), 0o600)
+	keys := openKeys(t, dir, "ES256").Keys()
+	if len(keys) != 43 || keys[0].Algorithm != "ES256" || keys[1].Algorithm != "HS256" {
+		t.Errorf("%d keys, the newest are %v and %v", len(keys), keys[0], keys[1])
+	}
+}
+
+// AddKey used to write a file that no OpenKeys accepts.
+func TestAddKeyStopsAtTheLastNumber(t *testing.T) {
+	dir := keyDir(t)
+	set := openKeys(t, dir, "ES256")
+	if err := os.Rename(filepath.Join(dir, "0001.pem"), filepath.Join(dir, "999999999.pem")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := jwtauth.AddKey(dir, "ES256")
+	wantRefused(t, err, "no number is left")
+	if got := openKeys(t, dir, "ES256"); listed(got) != listed(set) {
+		t.Errorf("keys are %q", listed(got))
+	}
+}
+
 func TestRotationWithFiles(t *testing.T) {
 	dir := keyDir(t)
 	set := openKeys(t, dir, "ES256")
@@ -176,6 +215,40 @@ func TestRotationWithFiles(t *testing.T) {
 	}
 	if _, err = jwtauth.AddKey(dir, "ES256"); err != nil || !strings.Contains(names(t, dir), "0011.pem") {
 		t.Errorf("AddKey after 10 made %q, %v", names(t, dir), err)
+	}
+}
+
+// Retire used to hold until the next Reload only, and a newest key that was
+// retired signed again.
+func TestRetiredKeysStayOutWhileTheirFilesAreThere(t *testing.T) {
+	dir := keyDir(t)
+	set := openKeys(t, dir, "ES256")
+	first := set.Keys()[0].ID
+	second := mustKey(t)(jwtauth.AddKey(dir, "ES256"))
+	for _, err := range []error{set.Reload(), set.Retire(first), set.Reload()} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := listed(set); got != second.ID()+"*" {
+		t.Errorf("after Retire and Reload the set is %q", got)
+	}
+	third := mustKey(t)(jwtauth.GenerateKey("ES256"))
+	for _, err := range []error{set.Rotate(third), set.Retire(second.ID())} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantRefused(t, set.Reload(), "was retired")
+	if got := listed(set); got != third.ID()+"*" {
+		t.Errorf("a Reload that failed left %q", got)
+	}
+	// Who takes it back does so by name.
+	if err := set.Accept(second); err != nil {
+		t.Fatal(err)
+	}
+	if err := set.Reload(); err != nil || listed(set) != second.ID()+"*" {
+		t.Errorf("after Accept and Reload the set is %q, %v", listed(set), err)
 	}
 }
 

@@ -375,6 +375,9 @@ type KeySet struct {
 	mu    sync.Mutex // held by whoever changes the state
 	dir   string     // where OpenKeys read it; "" elsewhere
 	alg   string     // and which algorithm the newest key must have
+	// retired are ids that Reload passes over although their files are there.
+	// They stay in it when the file goes: it may come back.
+	retired map[string]bool
 }
 
 // keyState is immutable.
@@ -477,6 +480,7 @@ func (s *KeySet) Rotate(next Key) error {
 		if err != nil {
 			return nil, fmt.Errorf("jwtauth: rotate: %w", err)
 		}
+		delete(s.retired, next.m.id)
 		return newKeyState(true, append([]Key{next}, rest...))
 	})
 }
@@ -493,13 +497,17 @@ func (s *KeySet) Accept(k Key) error {
 		if len(rest) < len(st.keys) {
 			return st, nil
 		}
+		delete(s.retired, k.m.id)
 		return newKeyState(st.signs, append(rest, k))
 	})
 }
 
-// Retire removes a key at once: tokens that it signed are refused from now on.
-// The signing key can't be retired, nor the last key of a set that verifies.
-// An unknown id returns [ErrNotFound].
+// Retire removes a key at once: tokens that it signed are refused from now on,
+// unless it is given to Rotate or Accept again. The signing key can't be retired,
+// nor the last key of a set that verifies. An unknown id returns [ErrNotFound].
+//
+// In a set from [OpenKeys], Reload leaves the key out although its file is there.
+// The next process knows nothing of that: remove the file before a restart.
 func (s *KeySet) Retire(kid string) error {
 	return s.change(func(st *keyState) (*keyState, error) {
 		i := slices.IndexFunc(st.keys, func(k Key) bool { return k.m.id == kid })
@@ -509,7 +517,14 @@ func (s *KeySet) Retire(kid string) error {
 		case i == 0 && st.signs:
 			return nil, fmt.Errorf("jwtauth: retire: %q is the signing key: rotate first", kid)
 		}
-		return newKeyState(st.signs, slices.Delete(slices.Clone(st.keys), i, i+1))
+		next, err := newKeyState(st.signs, slices.Delete(slices.Clone(st.keys), i, i+1))
+		if err == nil && s.retired == nil {
+			s.retired = make(map[string]bool)
+		}
+		if err == nil {
+			s.retired[kid] = true
+		}
+		return next, err
 	})
 }
 

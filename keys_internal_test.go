@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func vectorKeys(t testing.TB) map[string]string {
@@ -133,6 +134,33 @@ func TestDegenerateES256SignaturesRefused(t *testing.T) {
 
 // A value of r or s beyond n-1 that is congruent to a good one fits in 32 bytes
 // only if it is small, so the range is tested by itself.
+// JSON has U+FFFD for what is not UTF-8: the token used to speak for somebody else.
+func TestSignRefusesTextThatJSONChanges(t *testing.T) {
+	now := time.Unix(1767225600, 0)
+	good := func() Claims {
+		return Claims{Issuer: "i", Subject: "a\u00e9\ufffd", Audience: []string{"i", "\u00e9"}, ID: "x", SessionID: "s", Generation: 1,
+			Roles: []string{"r"}, IssuedAt: now, ExpiresAt: now.Add(time.Hour)}
+	}
+	key := vectorKey(t, algHS256, false)
+	if _, err := sign(key, typeAccess, good(), nil); err != nil {
+		t.Errorf("text outside ASCII: %v", err)
+	}
+	for name, spoil := range map[string]func(*Claims){
+		"issuer":   func(c *Claims) { c.Issuer = "i\xff" },
+		"subject":  func(c *Claims) { c.Subject = "a\xff" },
+		"audience": func(c *Claims) { c.Audience[1] = "\xc3" },
+		"id":       func(c *Claims) { c.ID = "\xed\xa0\x80" },
+		"session":  func(c *Claims) { c.SessionID = "s\xff" },
+		"role":     func(c *Claims) { c.Roles[0] = "r\xff" },
+	} {
+		c := good()
+		spoil(&c)
+		if _, err := sign(key, typeAccess, c, nil); err == nil {
+			t.Errorf("%s: signed", name)
+		}
+	}
+}
+
 func TestScalarRange(t *testing.T) {
 	n := new(big.Int).SetBytes(p256Order)
 	for _, c := range []struct {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-jwtauth/jwtauth"
 	"github.com/go-jwtauth/jwtauth/authtest"
+	"github.com/go-jwtauth/jwtauth/internal/recorder"
 )
 
 // epoch is when tests begin, unless they say otherwise.
@@ -144,7 +145,7 @@ func send(t testing.TB, h http.Handler, q request) answer {
 		r.RemoteAddr = q.from
 	}
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
+	recorder.Record(t.Name(), h).ServeHTTP(w, r)
 	return read(t, w)
 }
 

@@ -174,6 +174,7 @@ func (t *try) failed(ctx context.Context, u User) error {
 	if !t.filled {
 		return nil
 	}
+	t.auth.locks.note(Lock{UserID: u.ID, Since: recordTime(t.auth.now()), Address: addressOf(ctx)})
 	return t.auth.record(ctx, Event{Name: EventLock, UserID: u.ID})
 }
 
@@ -224,6 +225,7 @@ func (a *Auth) Unlock(ctx context.Context, userID string) error {
 }
 
 func (a *Auth) unlock(ctx context.Context, userID string) error {
+	a.locks.forget(userID)
 	return a.forget(ctx, counted{accountTries(userID), a.cfg.Lockout.Account})
 }
 

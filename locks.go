@@ -1,7 +1,12 @@
 package jwtauth
 
 import (
+	"cmp"
 	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -61,9 +66,9 @@ type LockQuery struct {
 // reaches back to, and asks the counters of each account, so that a lock that
 // has ended, or was lifted, is not among them. It costs one page of the trail and
 // a read for each tier of each account on it, however many accounts there are.
-// A lock whose record is gone from the trail is not found: keep
-// [AuditConfig.Retention] above the longest tier, and mind that a [MemoryStore]
-// keeps 10,000 records. [Auth.LockOf] does not depend on records.
+// A lock whose record was purged is not found: keep [AuditConfig.Retention] above
+// the longest tier. A [MemoryStore] keeps few records, so with one the Auth
+// remembers its newest 10,000 locks by itself. [Auth.LockOf] depends on neither.
 func (a *Auth) Locks(ctx context.Context, q LockQuery) (locks []Lock, next string, err error) {
 	if q.Limit < 0 || q.Limit > 200 {
 		return nil, "", ErrInvalidInput.saying("A page has 1 to 200 locks.", "limit")
@@ -72,29 +77,53 @@ func (a *Auth) Locks(ctx context.Context, q LockQuery) (locks []Lock, next strin
 	if a.cfg.Lockout.Disabled {
 		return nil, "", nil
 	}
+	find := a.lockRecords
+	if a.locks != nil {
+		find = a.locks.page
+	}
+	found, next, err := find(ctx, q)
+	if err == nil {
+		locks, err = a.stillLocked(ctx, found)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return locks, next, nil
+}
+
+// lockRecords reads one page of what the trail says about locks.
+func (a *Auth) lockRecords(ctx context.Context, q LockQuery) (found []Lock, next string, err error) {
 	events, err := a.Events(ctx, EventFilter{Name: EventLock, From: a.now().Add(-a.longestLock()), Before: q.Before, Limit: q.Limit})
 	if err != nil {
 		return nil, "", err
 	}
-	seen := map[string]bool{"": true} // the lock of a name that nobody has
 	for _, e := range events {
-		if seen[e.UserID] {
-			continue
-		}
-		seen[e.UserID] = true
-		lock, locked, err := a.LockOf(ctx, e.UserID)
-		if err != nil {
-			return nil, "", err
-		}
-		if locked {
-			lock.Since, lock.Address = e.Time, e.Address
-			locks = append(locks, lock)
-		}
+		found = append(found, Lock{UserID: e.UserID, Since: e.Time, Address: e.Address})
 	}
 	if len(events) == q.Limit {
 		next = events[len(events)-1].ID
 	}
-	return locks, next, nil
+	return found, next, nil
+}
+
+// stillLocked asks about each account once.
+func (a *Auth) stillLocked(ctx context.Context, found []Lock) (locks []Lock, err error) {
+	seen := map[string]bool{"": true} // the lock of a name that nobody has
+	for _, c := range found {
+		if seen[c.UserID] {
+			continue
+		}
+		seen[c.UserID] = true
+		lock, locked, err := a.LockOf(ctx, c.UserID)
+		if err != nil {
+			return nil, err
+		}
+		if locked {
+			lock.Since, lock.Address = c.Since, c.Address
+			locks = append(locks, lock)
+		}
+	}
+	return locks, nil
 }
 
 // longestLock is how long ago a lock of the present can have begun.
@@ -103,4 +132,79 @@ func (a *Auth) longestLock() (longest time.Duration) {
 		longest = max(longest, tier.Per)
 	}
 	return longest
+}
+
+// maxRememberedLocks bounds what [lockMemory] holds.
+const maxRememberedLocks = 10_000
+
+// lockMemory remembers locks where the trail is one that drops records while they
+// are new: such a trail is in memory, so this process is the only one there is. A
+// nil one remembers nothing.
+type lockMemory struct {
+	mu    sync.Mutex
+	locks map[string]Lock // by user
+}
+
+// newLockMemory returns nil where the trail can be relied on.
+func newLockMemory(trail AuditStore) *lockMemory {
+	if _, _, bounded := partOf[auditBounded](trail); !bounded {
+		return nil
+	}
+	return &lockMemory{locks: make(map[string]Lock)}
+}
+
+// note remembers a lock. If there are too many, the oldest tenth makes way.
+func (m *lockMemory) note(l Lock) {
+	if m == nil || l.UserID == "" {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.locks[l.UserID] = l
+	if len(m.locks) > maxRememberedLocks {
+		for _, old := range m.sorted()[maxRememberedLocks*9/10:] {
+			delete(m.locks, old.UserID)
+		}
+	}
+}
+
+func (m *lockMemory) forget(userID string) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.locks, userID)
+}
+
+// page has the latest locks first. Its places are times and users, so that a page
+// is right whatever came or went since the one before.
+func (m *lockMemory) page(_ context.Context, q LockQuery) (page []Lock, next string, err error) {
+	var last Lock
+	if q.Before != "" {
+		at, user, _ := strings.Cut(q.Before, " ")
+		last.UserID = user
+		if last.Since, err = time.Parse(time.RFC3339Nano, at); err != nil {
+			return nil, "", ErrInvalidInput.saying("This is not the end of a page.", "before")
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, l := range m.sorted() {
+		if q.Before != "" && latestLock(l, last) <= 0 {
+			continue
+		}
+		page = append(page, l)
+		if len(page) == q.Limit {
+			return page, l.Since.Format(time.RFC3339Nano) + " " + l.UserID, nil
+		}
+	}
+	return page, "", nil
+}
+
+// sorted has the latest lock first. It needs mu.
+func (m *lockMemory) sorted() []Lock { return slices.SortedFunc(maps.Values(m.locks), latestLock) }
+
+func latestLock(x, y Lock) int {
+	return cmp.Or(y.Since.Compare(x.Since), cmp.Compare(x.UserID, y.UserID))
 }

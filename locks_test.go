@@ -35,8 +35,24 @@ func twoTiers(cfg *jwtauth.Config) {
 	cfg.Lockout.Account = []jwtauth.LockoutTier{{Failures: 3, Per: time.Minute}, {Failures: 5, Per: time.Hour}}
 }
 
+// lockSources are where locks are found: in the memory of an Auth, beside a trail
+// that keeps few records, and in the trail itself.
+var lockSources = map[string]func(*jwtauth.Config){
+	"in memory": twoTiers,
+	"in the trail": func(cfg *jwtauth.Config) {
+		twoTiers(cfg)
+		cfg.Audit.Store = struct{ jwtauth.AuditStore }{cfg.Store}
+	},
+}
+
 func TestLocksAreListedWhileTheyLast(t *testing.T) {
-	a, c := newAuth(t, twoTiers)
+	for name, change := range lockSources {
+		t.Run(name, func(t *testing.T) { listsLocks(t, change) })
+	}
+}
+
+func listsLocks(t *testing.T, change func(*jwtauth.Config)) {
+	a, c := newAuth(t, change)
 	alice, bob := register(t, a, "alice").User.ID, register(t, a, "bob").User.ID
 	want := func(when string, users ...string) {
 		t.Helper()
@@ -119,7 +135,13 @@ func TestLockOfNobodyLeavesTheSameRecords(t *testing.T) {
 }
 
 func TestLocksArePaged(t *testing.T) {
-	a, _ := newAuth(t, twoTiers)
+	for name, change := range lockSources {
+		t.Run(name, func(t *testing.T) { pagesLocks(t, change) })
+	}
+}
+
+func pagesLocks(t *testing.T, change func(*jwtauth.Config)) {
+	a, _ := newAuth(t, change)
 	want := map[string]bool{}
 	for i := range 7 {
 		name := fmt.Sprintf("user%d", i)
@@ -143,7 +165,47 @@ func TestLocksArePaged(t *testing.T) {
 	if len(want) > 0 || pages != 3 {
 		t.Errorf("%d pages, not listed: %v", pages, want)
 	}
+	if _, _, err := a.Locks(bg, jwtauth.LockQuery{Before: "nowhere"}); jwtauth.Code(err) != "rest_invalid_param" {
+		t.Errorf("a page after nothing: %v", err)
+	}
 	if _, _, err := a.Locks(bg, jwtauth.LockQuery{Limit: 201}); jwtauth.Code(err) != "rest_invalid_param" {
 		t.Errorf("a page of 201: %v", err)
+	}
+}
+
+// shortTrail keeps three records.
+type shortTrail struct{ *jwtauth.MemoryStore }
+
+func (shortTrail) AuditLimit() int { return 3 }
+
+// A trail in memory drops records while locks last, under attack most of all.
+func TestLocksOutliveAShortTrail(t *testing.T) {
+	a, c := newAuth(t, func(cfg *jwtauth.Config) {
+		twoTiers(cfg)
+		cfg.Store = shortTrail{jwtauth.NewMemoryStore()}
+	})
+	alice, bob := register(t, a, "alice").User.ID, register(t, a, "bob").User.ID
+	miss(t, a, "alice", 3)
+	c.Add(time.Second)
+	miss(t, a, "bob", 3)
+	for range 10 {
+		must(a.Issue(bg, alice))(t)
+	}
+	must(a.Follow(bg, 0, 1))(t) // seals, and purges
+	if list := must(a.Events(bg, jwtauth.EventFilter{}))(t); len(list) > 3 {
+		t.Fatalf("the trail keeps %d records", len(list))
+	}
+	if got := locked(t, a); fmt.Sprint(got) != fmt.Sprint([]string{bob, alice}) {
+		t.Errorf("locked are %v", got)
+	}
+	if err := a.Unlock(bg, bob); err != nil {
+		t.Fatal(err)
+	}
+	if got := locked(t, a); fmt.Sprint(got) != fmt.Sprint([]string{alice}) {
+		t.Errorf("locked are %v", got)
+	}
+	c.Add(time.Minute)
+	if got := locked(t, a); got != nil {
+		t.Errorf("locked are %v", got)
 	}
 }

@@ -149,7 +149,11 @@ func (a *Auth) findLogin(ctx context.Context, c Credentials, text string) (User,
 // and before hashing, so that no two share the last one.
 func (a *Auth) checkCurrentPassword(ctx context.Context, u User, account, password string) error {
 	device := a.knownDevice(ctx, account)
-	slot, err := a.passwords.acquire(ctx, device != "")
+	known := ""
+	if device != "" {
+		known = account
+	}
+	slot, err := a.passwords.acquire(ctx, known)
 	if err != nil {
 		return err
 	}
@@ -171,7 +175,7 @@ func (a *Auth) rehash(ctx context.Context, u User, password string) User {
 	if !a.passwords.needsRehash(u.PasswordHash) {
 		return u
 	}
-	hash, err := a.passwords.hash(ctx, password)
+	hash, err := a.passwords.hash(ctx, u.ID, password)
 	if err != nil {
 		return u
 	}
@@ -202,20 +206,30 @@ func (a *Auth) openSession(ctx context.Context, event string, u User) (*Grant, e
 		return nil, err
 	}
 	limit := SessionLimit{Max: a.cfg.Sessions.MaxPerUser, EvictOldest: a.cfg.Sessions.EvictOldest}
+	// A client that goes away now does not stop it: nobody else could end the tokens
+	// of a session that was evicted.
+	ctx = context.WithoutCancel(ctx)
 	evicted, err := a.sessions.CreateSession(ctx, s, limit)
 	if err != nil {
 		return nil, a.refused(ctx, Event{Name: event, UserID: u.ID}, storeFault(err))
 	}
-	for _, old := range evicted {
-		if err := a.revokeSession(ctx, old.ID); err != nil {
-			return nil, errors.Join(err, a.dropSession(ctx, s.ID))
-		}
+	if err := a.revokeSessions(ctx, evicted); err != nil {
+		return nil, errors.Join(err, a.dropSession(ctx, s.ID))
 	}
 	if err := a.recordLogin(ctx, Event{Name: event, UserID: u.ID, SessionID: s.ID, TokenID: g.TokenID}, unknown); err != nil {
 		return nil, errors.Join(err, a.dropSession(ctx, s.ID))
 	}
 	a.afterLogin(ctx, u, s)
 	return g, nil
+}
+
+// revokeSessions revokes each of them, whatever became of the one before.
+func (a *Auth) revokeSessions(ctx context.Context, list []Session) error {
+	var errs []error
+	for _, s := range list {
+		errs = append(errs, a.revokeSession(ctx, s.ID))
+	}
+	return errors.Join(errs...)
 }
 
 // recordLogin writes the record, and the notice of a new device before it: who

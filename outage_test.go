@@ -512,21 +512,23 @@ func TestLimiterDown(t *testing.T) {
 // LCK-08: without the counter of wrong passwords nobody can try one, and what
 // can't be recorded does not pass.
 func TestNothingElseFailsOpen(t *testing.T) {
-	for _, part := range []string{"counters", "audit"} {
+	for part, verb := range map[string]string{"counters": "Hit", "audit": "Append"} {
 		t.Run(part, func(t *testing.T) {
-			store := newHanging()
-			a, _ := newAuth(t, func(cfg *jwtauth.Config) {
-				cfg.Store = store
-				cfg.StoreTimeout = 20 * time.Millisecond
-				cfg.Limits = jwtauth.LimitConfig{Limiter: &deadLimiter{errDisk}, DangerouslyAllowWhenDown: true}
+			synctest.Test(t, func(t *testing.T) {
+				store := newHanging()
+				defer store.letGo()
+				a, _ := newAuth(t, func(cfg *jwtauth.Config) {
+					cfg.Store = store
+					cfg.Limits = jwtauth.LimitConfig{Limiter: &deadLimiter{errDisk}, DangerouslyAllowWhenDown: true}
+				})
+				register(t, a, "alice")
+				store.hang(verb)
+				for _, password := range []string{testPassword, "wrong"} {
+					r := post(t, a.Handler(), "/token", object{"username": "alice", "password": password})
+					wantError(t, r, http.StatusServiceUnavailable, "service_unavailable")
+					time.Sleep(time.Second) // the store is asked again
+				}
 			})
-			register(t, a, "alice")
-			store.hang(map[string]string{"counters": "Hit", "audit": "Append"}[part])
-			defer store.letGo()
-			for _, password := range []string{testPassword, "wrong"} {
-				r := post(t, a.Handler(), "/token", object{"username": "alice", "password": password})
-				wantError(t, r, http.StatusServiceUnavailable, "service_unavailable")
-			}
 		})
 	}
 }

@@ -173,29 +173,30 @@ func newHasher(cfg PasswordConfig) *hasher {
 // acquire and verify the caller may do what has to happen only if the
 // password is really going to be looked at, such as counting the attempt.
 type hashingSlot struct {
-	h     *hasher
-	ctx   context.Context // for measurements
-	held  bool
-	known bool
+	h    *hasher
+	ctx  context.Context // for measurements
+	give func()          // back; nil when that was done
 }
 
 // acquire waits for a slot: [ErrOverloaded] if the queue is full or the wait
-// too long, [ErrUnavailable] if ctx ends first. Known devices come before
-// strangers.
-func (h *hasher) acquire(ctx context.Context, known bool) (*hashingSlot, error) {
-	if err := h.gov.acquire(ctx, known); err != nil {
+// too long, [ErrUnavailable] if ctx ends first. account is the one that the
+// caller has proved a tie to, such as a known device: that comes before
+// strangers, for whom it is "".
+func (h *hasher) acquire(ctx context.Context, account string) (*hashingSlot, error) {
+	give, err := h.gov.acquire(ctx, account)
+	if err != nil {
 		h.meter.shed(ctx, err)
 		return nil, err
 	}
 	h.meter.hashing(ctx, h.gov)
-	return &hashingSlot{h: h, ctx: ctx, held: true, known: known}, nil
+	return &hashingSlot{h: h, ctx: ctx, give: give}, nil
 }
 
 // release gives the slot back. Doing so twice is harmless.
 func (s *hashingSlot) release() {
-	if s.held {
-		s.held = false
-		s.h.gov.release(s.known)
+	if s.give != nil {
+		s.give()
+		s.give = nil
 		s.h.meter.hashing(s.ctx, s.h.gov)
 	}
 }
@@ -232,11 +233,12 @@ func (s *hashingSlot) verify(stored Secret, password string) bool {
 }
 
 // hash returns the PHC string for a new password. The policy is the caller's.
-func (h *hasher) hash(ctx context.Context, password string) (Secret, error) {
+// account is as for acquire.
+func (h *hasher) hash(ctx context.Context, account, password string) (Secret, error) {
 	if password == "" || len(password) > maxPassword {
 		return "", ErrWeakPassword
 	}
-	slot, err := h.acquire(ctx, true)
+	slot, err := h.acquire(ctx, account)
 	if err != nil {
 		return "", err
 	}

@@ -35,7 +35,7 @@ func newTestHasher(t testing.TB, cfg PasswordConfig) *hasher {
 
 func mustHash(t testing.TB, h *hasher, password string) Secret {
 	t.Helper()
-	s, err := h.hash(t.Context(), password)
+	s, err := h.hash(t.Context(), "", password)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func mustHash(t testing.TB, h *hasher, password string) Secret {
 // verifyAs returns the answer of a check and how many hashes it computed.
 func verifyAs(t testing.TB, h *hasher, stored Secret, password string) (bool, uint64) {
 	t.Helper()
-	slot, err := h.acquire(t.Context(), false)
+	slot, err := h.acquire(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -446,13 +446,13 @@ func TestHash(t *testing.T) {
 		t.Error("two hashes have the same salt")
 	}
 	for _, password := range []string{"", strings.Repeat("a", 1025)} {
-		if _, err := h.hash(t.Context(), password); !errors.Is(err, ErrWeakPassword) {
+		if _, err := h.hash(t.Context(), "", password); !errors.Is(err, ErrWeakPassword) {
 			t.Errorf("a password of %d bytes: %v", len(password), err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := h.hash(ctx, "correct horse"); !errors.Is(err, ErrUnavailable) {
+	if _, err := h.hash(ctx, "", "correct horse"); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("cancelled: %v", err)
 	}
 	if h.computed() != 2 {

@@ -114,6 +114,18 @@ func shown(v any) map[string]string {
 	return out
 }
 
+// The verb of a number used to show a Secret, as part of the complaint about it.
+func TestSecretIsHiddenFromEveryVerb(t *testing.T) {
+	for name, v := range map[string]any{"Secret": jwtauth.Secret(canary), "User": jwtauth.User{PasswordHash: canary},
+		"list": []jwtauth.Secret{canary}, "map": map[jwtauth.Secret]jwtauth.Secret{canary: canary}} {
+		for _, verb := range []string{"%d", "%t", "%8.3f", "%c", "%U", "%X", "%20s", "%.2v", "%z"} {
+			if text := fmt.Sprintf(verb, v); !strings.Contains(text, "[redacted]") || strings.Contains(text, canary[:4]) {
+				t.Errorf("%s of a %s: %s", verb, name, text)
+			}
+		}
+	}
+}
+
 func TestNoExportedTypeShowsASecret(t *testing.T) {
 	var c canaries
 	c.plant("secret", canary, "new-"+canary, "old-"+canary)

@@ -3,6 +3,7 @@ package jwtauth_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,4 +94,113 @@ func TestNoteAboutARegistrationIsBounded(t *testing.T) {
 	if n := len(box.Messages()); n != 5 {
 		t.Errorf("%d mails, want 5 an hour", n)
 	}
+}
+
+// An account that vanished from the host's own table, and whose tokens nobody
+// revoked, used to be "no such record" to change-password alone.
+func TestTokenOfAVanishedAccountIsInvalid(t *testing.T) {
+	store := jwtauth.NewMemoryStore()
+	a, _ := newAuth(t, func(cfg *jwtauth.Config) { cfg.Store = store })
+	g := register(t, a, "alice")
+	if err := store.DeleteUser(bg, g.User.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []request{
+		{method: "GET", path: "/me"},
+		{method: "POST", path: "/token/validate"},
+		{method: "POST", path: "/change-password", body: object{"current_password": testPassword, "new_password": newPassword}},
+	} {
+		q.token = g.AccessToken
+		t.Run(q.path, func(t *testing.T) { wantError(t, send(t, a.Handler(), q), 401, "jwt_auth_invalid_token") })
+	}
+}
+
+// Where nothing was purged since, the beginning of a purged trail kept the mark of
+// the secret that made it, and was nobody's once that secret was gone.
+func TestBeginningOfTheTrailMovesToTheNewSecret(t *testing.T) {
+	store := jwtauth.NewMemoryStore()
+	next := []byte("9d41c7b20e5f48a3a6d2f1b8c07e3956")
+	config := func(cfg *jwtauth.Config) { cfg.Store, cfg.Audit.Retention = store, 10*24*time.Hour }
+	first, c := newAuth(t, config)
+	open := func(old ...[]byte) *jwtauth.Auth {
+		a, _ := newAuth(t, config, func(cfg *jwtauth.Config) { cfg.Secret, cfg.OldSecrets, cfg.Now = next, old, c.Now })
+		return a
+	}
+	register(t, first, "alice")
+	must(first.VerifyTrail(bg))(t)
+	c.Add(11 * 24 * time.Hour)
+	login(t, first, "alice")
+	must(first.VerifyTrail(bg))(t) // purges the registration
+
+	both := open(testSecret)
+	login(t, both, "alice")
+	if report := must(both.VerifyTrail(bg))(t); report.First != 2 {
+		t.Fatalf("%+v: nothing was purged", report)
+	}
+	if _, err := open().VerifyTrail(bg); err != nil {
+		t.Errorf("with the new secret alone: %v", err)
+	}
+}
+
+// A claims hook used to be able to add "Sub" or "Roles", which a service that
+// reads tokens with encoding/json takes for ours, since they come later.
+func TestReservedClaimsAreReservedInAnyCase(t *testing.T) {
+	for _, name := range []string{"Sub", "EXP", "Roles", "rOLES", "jTI", "sub"} {
+		a, _ := newAuth(t, func(cfg *jwtauth.Config) {
+			cfg.Hooks.Claims = func(context.Context, jwtauth.User, jwtauth.Session) (map[string]any, error) {
+				return map[string]any{name: "x"}, nil
+			}
+		})
+		u := must(a.CreateUser(bg, jwtauth.Registration{Username: "alice", Email: "alice@example.test", Password: testPassword}))(t)
+		_, err := a.Issue(bg, u.ID)
+		wantErr(t, "claim "+name, err, jwtauth.ErrUnavailable)
+	}
+	for _, name := range []string{"subject", "role", "https://example.test/sub"} {
+		if jwtauth.ReservedClaim(name) {
+			t.Errorf("%q is reserved", name)
+		}
+	}
+}
+
+// heldVerifier holds the check of its hashes until the test lets go.
+type heldVerifier struct{ entered, release chan struct{} }
+
+func (v heldVerifier) Recognizes(hash string) bool { return strings.HasPrefix(hash, "$slow$") }
+
+func (v heldVerifier) Verify(string, string) (bool, error) {
+	v.entered <- struct{}{}
+	<-v.release
+	return false, nil
+}
+
+// A registration used to take the hashing slot that is kept free for devices
+// that have logged in before.
+func TestRegistrationLeavesTheSlotOfKnownDevicesFree(t *testing.T) {
+	v := heldVerifier{make(chan struct{}), make(chan struct{})}
+	store := jwtauth.NewMemoryStore()
+	a, _ := newAuth(t, func(cfg *jwtauth.Config) {
+		cfg.Store, cfg.Passwords.Verifiers = store, []jwtauth.PasswordVerifier{v}
+		cfg.Passwords.MaxConcurrent, cfg.Passwords.MaxQueue = 2, -1
+	})
+	alice, bob := register(t, a, "alice"), register(t, a, "bob")
+	u := must(store.UserByID(bg, bob.User.ID))(t)
+	u.PasswordHash = "$slow$ hash of bob"
+	must(store.UpdateUser(bg, u))(t)
+	done := make(chan struct{})
+	go func() { // a stranger takes the one slot that strangers have
+		defer close(done)
+		_ = tryLogin(from("198.51.100.1"), a, "bob", "wrong password")
+	}()
+	<-v.entered
+	_, err := a.Register(bg, jwtauth.Registration{Username: "carol", Email: "carol@example.test", Password: testPassword})
+	wantErr(t, "registration", err, jwtauth.ErrOverloaded)
+	if err := tryLogin(from("198.51.100.2", alice.DeviceToken), a, "alice", testPassword); err != nil {
+		t.Errorf("login on a known device: %v", err)
+	}
+	change := jwtauth.PasswordChange{UserID: alice.User.ID, Current: testPassword, New: "another correct horse"}
+	if err := a.ChangePassword(from("198.51.100.2", alice.DeviceToken), change); err != nil {
+		t.Errorf("password change on a known device: %v", err)
+	}
+	close(v.release)
+	<-done
 }

@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"strings"
@@ -25,7 +26,7 @@ type RevocationViewConfig struct {
 	// MaxEntries bounds the memory, at about 300 bytes each. Default 100,000.
 	MaxEntries int
 	// StoreTimeout is how long one call of the store may take, as
-	// [Config.StoreTimeout]. Default 3 s.
+	// [Config.StoreTimeout], and how long Publish of the feed may. Default 3 s.
 	StoreTimeout time.Duration
 	// Logger gets a line when the feed is lost and when it is back. Default:
 	// slog.Default.
@@ -72,6 +73,7 @@ type RevocationView struct {
 	store     RevocationStore
 	feed      RevocationFeed
 	staleness time.Duration
+	timeout   time.Duration
 	log       *slog.Logger
 
 	seed   maphash.Seed
@@ -153,7 +155,7 @@ func NewRevocationView(store RevocationStore, cfg RevocationViewConfig) (*Revoca
 		return nil, err
 	}
 	v := &RevocationView{store: boundRevocations(store, cfg.StoreTimeout, cfg.Logger), feed: cfg.Feed,
-		staleness: cfg.Staleness, log: cfg.Logger, seed: maphash.MakeSeed()}
+		staleness: cfg.Staleness, timeout: cfg.StoreTimeout, log: cfg.Logger, seed: maphash.MakeSeed()}
 	for i := range v.shards {
 		// Two maps of half the size each.
 		v.shards[i].recent = make(map[viewKey]viewAnswer)
@@ -214,10 +216,21 @@ func (v *RevocationView) Revoke(ctx context.Context, r Revocation) error {
 	if err != nil || v.feed == nil {
 		return err
 	}
-	if err := v.feed.Publish(ctx, r); err != nil {
+	if err := v.publish(ctx, r); err != nil {
 		v.log.WarnContext(ctx, "other nodes are not told of a revocation; they find out when they ask", "error", err)
 	}
 	return nil
+}
+
+// publish tells the other nodes, in the time that a call of the store may take:
+// also when the client goes away meanwhile, since the store knows already.
+func (v *RevocationView) publish(ctx context.Context, r Revocation) error {
+	var failed error
+	err := contained(context.WithoutCancel(ctx), v.timeout, func(ctx context.Context) { failed = v.feed.Publish(ctx, r) })
+	if err != nil {
+		return fmt.Errorf("the feed: %w", err)
+	}
+	return failed
 }
 
 // forget makes the next check of everything that a revocation mentions ask.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -427,8 +428,12 @@ func ValidClaimName(name string) bool {
 var reservedClaims = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "ver", "roles"}
 
 // ReservedClaim reports whether a claim is set by this package alone: neither a
-// hook nor a [TokenProfile] may set it.
-func ReservedClaim(name string) bool { return slices.Contains(reservedClaims, name) }
+// hook nor a [TokenProfile] may set it. The case does not matter: our verifiers
+// compare exactly, but encoding/json takes "Sub" for sub, and so do many readers
+// that are built on it.
+func ReservedClaim(name string) bool {
+	return slices.ContainsFunc(reservedClaims, func(r string) bool { return strings.EqualFold(r, name) })
+}
 
 // checkExtra refuses claims of a hook that it may not set.
 func checkExtra(extra map[string]any) error {
@@ -454,8 +459,12 @@ func sign(key Key, typ string, c Claims, extra map[string]any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := parseClaims(string(payload)); err != nil {
+	read, err := parseClaims(string(payload))
+	if err != nil {
 		return "", fmt.Errorf("claims that no verifier would accept: %s", Reason(err))
+	}
+	if !read.sameTexts(&c) {
+		return "", errors.New("claims with text that is not UTF-8")
 	}
 	head := key.head(typ)
 	out := make([]byte, 0, len(head)+2+strictBase64.EncodedLen(len(payload)+maxSignature))
@@ -472,6 +481,13 @@ func sign(key Key, typ string, c Claims, extra map[string]any) (string, error) {
 		return "", fmt.Errorf("the token has %d bytes, more than %d: make the claims smaller", len(out), maxTokenBytes)
 	}
 	return string(out), nil
+}
+
+// sameTexts compares what JSON can change on the way: it has U+FFFD for what is
+// not UTF-8, which would be somebody else's name.
+func (c *Claims) sameTexts(o *Claims) bool {
+	return c.Issuer == o.Issuer && c.Subject == o.Subject && c.ID == o.ID && c.SessionID == o.SessionID &&
+		slices.Equal(c.Audience, o.Audience) && slices.Equal(c.Roles, o.Roles)
 }
 
 // maxSignature is what most keys need; a longer one costs a copy.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,7 +80,10 @@ type trail struct {
 	sealMu  sync.Mutex // one at a time in this process
 	purged  time.Time  // needs sealMu
 	pending atomic.Bool
-	faults  atomic.Int32 // in a row
+	// closed says that Close has sealed what there was: what is planned is not
+	// needed, and the store may be gone. The next record undoes it.
+	closed atomic.Bool
+	faults atomic.Int32 // in a row
 }
 
 func (a *Auth) newTrail(cfg AuditConfig) *trail {
@@ -120,14 +124,20 @@ func (a *Auth) complete(ctx context.Context, e Event) (Event, error) {
 	e.ID, e.Time = id.String(), recordTime(a.now())
 	e.Result, e.Count = cmp.Or(e.Result, ResultOK), max(e.Count, 1)
 	c := ClientFrom(ctx)
-	if c.IP.IsValid() {
-		e.Address = c.IP.Unmap().String()
-	}
+	e.Address = cmp.Or(addressOf(ctx), e.Address)
 	e.UserAgent, e.DeviceID, e.RequestID = clip(c.UserAgent, maxUserAgent), clip(c.DeviceID, maxRequestID), clip(c.RequestID, maxRequestID)
 	if id, ok := FromContext(ctx); ok && id.UserID != e.UserID {
 		e.ActorID = cmp.Or(e.ActorID, id.UserID)
 	}
 	return e, nil
+}
+
+// addressOf is the caller's address as records have it; "" where it is unknown.
+func addressOf(ctx context.Context) string {
+	if ip := ClientFrom(ctx).IP; ip.IsValid() {
+		return ip.Unmap().String()
+	}
+	return ""
 }
 
 func (a *Auth) append(ctx context.Context, e Event) error {
@@ -260,7 +270,10 @@ func (a *Auth) erase(ctx context.Context, userID string) error {
 }
 
 // sealSoon plans the next sealing. It costs the request nothing.
-func (a *Auth) sealSoon() { a.sealAfter(sealDelay) }
+func (a *Auth) sealSoon() {
+	a.trail.closed.Store(false)
+	a.sealAfter(sealDelay)
+}
 
 func (a *Auth) sealAfter(d time.Duration) {
 	if !a.trail.pending.CompareAndSwap(false, true) {
@@ -268,6 +281,9 @@ func (a *Auth) sealAfter(d time.Duration) {
 	}
 	time.AfterFunc(d, func() {
 		a.trail.pending.Store(false)
+		if a.trail.closed.Load() {
+			return
+		}
 		err := a.sealTrail(context.Background())
 		if err == nil {
 			a.trail.faults.Store(0)
@@ -352,6 +368,21 @@ func (a *Auth) purgeTrail(ctx context.Context) error {
 	return err
 }
 
+// renewAnchor marks the anchor with the current secret where an older one did. The
+// head gets a new mark with each record; the anchor of a trail of which nothing is
+// purged for long would be nobody's once the old secret is gone.
+func (a *Auth) renewAnchor(ctx context.Context, anchor AuditMark) error {
+	current := strings.HasPrefix(string(anchor.Proof), a.secrets.current.id)
+	if anchor.Sequence == 0 || current || !a.secrets.ours(anchorEnd, anchor) {
+		return nil
+	}
+	err := a.trail.store.PurgeAudit(ctx, a.secrets.mark(anchorEnd, anchor.Sequence, anchor.Hash))
+	if errors.Is(err, ErrConflict) { // another node has purged meanwhile
+		return nil
+	}
+	return err
+}
+
 // purgeTo moves the anchor on: past records that are older than the retention
 // or, with a most, beyond the newest so many.
 func (a *Auth) purgeTo(ctx context.Context, now time.Time, most int64) error {
@@ -376,9 +407,16 @@ func (a *Auth) purgeTo(ctx context.Context, now time.Time, most int64) error {
 			n = expiredRecords(records, now.Add(-a.cfg.Audit.Retention))
 		}
 		if n == 0 {
-			return nil
+			return a.renewAnchor(ctx, anchor)
 		}
 		if err := a.intact(anchor, records[:n]); err != nil {
+			moved, markErr := a.anchorMoved(ctx, anchor)
+			if markErr != nil {
+				return markErr
+			}
+			if moved {
+				continue // another node has purged meanwhile
+			}
 			a.log.ErrorContext(ctx, "audit trail is broken, and kept as it is", "error", err)
 			return nil
 		}
@@ -388,6 +426,11 @@ func (a *Auth) purgeTo(ctx context.Context, now time.Time, most int64) error {
 			return err
 		}
 	}
+}
+
+func (a *Auth) anchorMoved(ctx context.Context, from AuditMark) (bool, error) {
+	anchor, _, err := a.trail.store.AuditMarks(ctx)
+	return anchor.Sequence != from.Sequence, err
 }
 
 // intact checks the records that follow the anchor. What was tampered with is
@@ -615,6 +658,7 @@ func (a *Auth) AdoptTrail(ctx context.Context) error {
 // closeTrail writes and seals what waits for it.
 func (a *Auth) closeTrail(ctx context.Context) error {
 	a.trail.floods.end()
+	a.trail.closed.Store(true)
 	if err := a.sealTrail(ctx); err != nil {
 		return fmt.Errorf("jwtauth: audit trail not sealed: %w", err)
 	}

@@ -203,7 +203,10 @@ func (v *Verifier) identify(ctx context.Context, token string, into *ownIdentity
 
 func (v *Verifier) accept(ctx context.Context, token string, into *ownIdentity) error {
 	now := v.now()
-	e := v.recall(ctx, token, now)
+	e, err := v.recall(ctx, token, now)
+	if err != nil {
+		return v.refuse(ctx, err, Claims{})
+	}
 	known := e != nil
 	if !known {
 		c, key, err := v.gate.check(ctx, token, v.keys, now)
@@ -224,18 +227,22 @@ func (v *Verifier) accept(ctx context.Context, token string, into *ownIdentity) 
 
 // recall returns what is known of a token, if that would still be found today:
 // its key is held under its id, and its time has come and not passed. Whatever
-// else there is to say of it is said by the gate, from the beginning.
-func (v *Verifier) recall(ctx context.Context, token string, now time.Time) *cachedToken {
+// else there is to say of it is said by the gate, from the beginning; but if the
+// keys can't be asked, [ErrUnavailable], since the gate would only ask again.
+func (v *Verifier) recall(ctx context.Context, token string, now time.Time) (*cachedToken, error) {
 	e := v.cache.get(token)
 	if e == nil {
-		return nil
+		return nil, nil
 	}
 	key, err := v.keys(ctx, e.key.ID())
+	if errors.Is(err, ErrUnavailable) {
+		return nil, err
+	}
 	if err != nil || key != e.key || v.gate.inTime(&e.identity.Claims, now) != nil {
 		v.cache.remove(e)
-		return nil
+		return nil, nil
 	}
-	return e
+	return e, nil
 }
 
 // verify checks a token of another kind, of which none is remembered.

@@ -2,6 +2,7 @@ package adminui
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,6 +16,7 @@ type AccountConfig struct {
 	Site     string
 	LoginURL string
 	AllowIPs []string
+	Logger   *slog.Logger
 }
 
 // NewAccount returns the pages on which everybody who is signed in sees their own
@@ -25,7 +27,7 @@ func NewAccount(auth *jwtauth.Auth, cfg AccountConfig) (http.Handler, error) {
 	if auth == nil {
 		return nil, errNoAuth
 	}
-	s, err := newSite(auth, "account", cfg.Site, cfg.LoginURL, cfg.AllowIPs)
+	s, err := newSite(auth, "account", common{cfg.Site, cfg.LoginURL, cfg.AllowIPs, cfg.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +73,7 @@ func (v *visit) account() error {
 func (p *accountPage) loadSessions(v *visit, offset int) error {
 	var u userPage
 	u.User.ID = v.id.UserID
-	if err := u.load(v, offset); err != nil {
+	if err := u.loadSessions(v, offset); err != nil {
 		return err
 	}
 	p.Sessions, p.Total, p.From, p.To = u.Sessions, u.Total, u.From, u.To
@@ -109,14 +111,14 @@ func (v *visit) endOwn() error {
 		return err
 	}
 	done := "session-ended"
-	err = v.auth.EndSession(v.r.Context(), v.id.UserID, f.text("session"))
+	err = v.auth.EndSession(v.r.Context(), v.id.UserID, f.raw("session"))
 	if errors.Is(err, jwtauth.ErrNotFound) {
 		done, err = "session-gone", nil
 	}
 	if err != nil {
 		return err
 	}
-	if f.text("session") == v.id.SessionID {
+	if f.raw("session") == v.id.SessionID {
 		return v.signedOut()
 	}
 	return v.back("", done, nil)

@@ -60,12 +60,13 @@
 //
 // # What stays the same
 //
-// Tests and styles may rely on these ids: main, status, error, filter, events,
-// users, find, account, sessions, lock, locks, webhooks, letters, keys, rotate,
-// findings, outages, settings, sign-out, sign-in, newest, older, next, first. Rows
-// of events have data-event, those of users and locks data-user, those of
-// sessions data-session, those of keys data-kid. An event that was refused has
-// the class bad.
+// Tests and styles may rely on these ids: main, status, error, filter, renew,
+// events, users, find, account, lock, sessions, end-all, end-others, locks, webhooks,
+// letters, replay, keys, rotate, outages, findings, settings, sign-out, sign-in,
+// continue, newest, older, first, next. Rows of events have data-event, those of users
+// and locks data-user, those of sessions data-session, of endpoints data-webhook, of
+// dead letters data-sequence, of keys data-kid, of findings data-finding, of settings
+// data-setting. What somebody should look at has the class bad.
 package adminui
 
 import (
@@ -73,6 +74,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -105,6 +107,8 @@ type Config struct {
 	// a directory it is [jwtauth.AddKey] and [jwtauth.KeySet.Reload]. Nil: keys
 	// are shown and there is no button.
 	Rotate func(ctx context.Context) error
+	// Logger gets what went wrong. Default: slog.Default.
+	Logger *slog.Logger
 }
 
 // Webhooks is what a *webhook.Dispatcher offers, with the meaning that package
@@ -126,7 +130,7 @@ func New(auth *jwtauth.Auth, cfg Config) (http.Handler, error) {
 	if len(cfg.Roles) == 0 {
 		cfg.Roles = auth.AdminRoles()
 	}
-	s, err := newSite(auth, "admin", cfg.Site, cfg.LoginURL, cfg.AllowIPs)
+	s, err := newSite(auth, "admin", common{cfg.Site, cfg.LoginURL, cfg.AllowIPs, cfg.Logger})
 	if err := errors.Join(err, checkLink("AccountURL", cfg.AccountURL)); err != nil {
 		return nil, err
 	}

@@ -13,12 +13,12 @@ import (
 
 func TestPagesRefuse(t *testing.T) {
 	d := newDesk(t, adminui.Config{LoginURL: "/signin/?next={next}"})
-	member := d.account(t, "member")
+	d.account(t, "member")
+	d.account(t, "gone", "administrator")
 	expired := d.account(t, "late", "administrator")
-	revoked := d.account(t, "gone", "administrator")
 	d.Clock.Add(2 * time.Hour)
 	d.admin = d.login(t, "root")
-	member, revoked = d.login(t, "member"), d.login(t, "gone")
+	member, revoked := d.login(t, "member"), d.login(t, "gone")
 	if err := d.Auth.RevokeUser(t.Context(), revoked.User.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,8 @@ func secured(t testing.TB, p page) {
 	if csp := p.header.Get("Content-Security-Policy"); csp != policy && csp != policy+"; connect-src 'self'" {
 		t.Errorf("Content-Security-Policy: %q", csp)
 	}
-	for name, value := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"} {
+	for name, value := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
+		"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin"} {
 		if got := p.header.Get(name); got != value {
 			t.Errorf("%s: %q", name, got)
 		}

@@ -82,10 +82,10 @@ func newFields(values url.Values, known []string) (*fields, error) {
 	return f, nil
 }
 
-// text returns a parameter without spaces around it.
+// text returns what somebody has typed, without spaces around it.
 func (f *fields) text(name string) string { return strings.TrimSpace(f.values.Get(name)) }
 
-// raw returns a parameter as it was typed, such as a password.
+// raw returns a parameter as it is, such as an id or a password.
 func (f *fields) raw(name string) string { return f.values.Get(name) }
 
 // number returns a parameter that counts something, 0 if it is absent.

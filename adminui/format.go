@@ -16,7 +16,6 @@ var functions = template.FuncMap{
 	"span":   span,
 	"device": device,
 	"words":  func(list []string) string { return strings.Join(list, ", ") },
-	"short":  short,
 	"events": events,
 	"local":  local,
 }
@@ -53,15 +52,6 @@ func device(userAgent string) string {
 		return "Unknown device"
 	}
 	return jwtauth.Event{UserAgent: userAgent}.Device()
-}
-
-// short is the beginning of an id, for people.
-func short(id string) string {
-	const most = 12
-	if len(id) <= most {
-		return id
-	}
-	return id[:most] + "…"
 }
 
 // eventTable is what the template of a list of events takes.

@@ -29,6 +29,7 @@ type desk struct {
 func newDesk(t testing.TB, cfg adminui.Config, change ...func(*jwtauth.Config)) *desk {
 	t.Helper()
 	site := authtest.New(t, append([]func(*jwtauth.Config){func(c *jwtauth.Config) { c.Cookies.Enabled = true }}, change...)...)
+	cfg.Logger = site.Config.Logger
 	ui, err := adminui.New(site.Auth, cfg)
 	if err != nil {
 		t.Fatal(err)

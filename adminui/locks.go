@@ -53,7 +53,7 @@ func (a *admin) unlock(v *visit) error {
 	if err != nil {
 		return err
 	}
-	user := f.text("user")
+	user := f.raw("user")
 	if _, err := v.auth.UserByID(v.r.Context(), user); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package adminui
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/go-jwtauth/jwtauth"
@@ -12,11 +13,12 @@ type SignInConfig struct {
 	// Next is where a browser goes that brings no address of its own: a path.
 	// Required.
 	Next string
-	// Site and AllowIPs mean what those of [Config] mean. Rules of
+	// Site, AllowIPs and Logger mean what those of [Config] mean. Rules of
 	// [jwtauth.AccessConfig] for the route "login" are about the API and do
 	// not count here.
 	Site     string
 	AllowIPs []string
+	Logger   *slog.Logger
 }
 
 // NewSignIn returns a form that signs a browser in by name and password, for
@@ -39,7 +41,7 @@ func NewSignIn(auth *jwtauth.Auth, cfg SignInConfig) (http.Handler, error) {
 	if !localPath(cfg.Next) {
 		errs = append(errs, errors.New("adminui: SignInConfig.Next must be a path"))
 	}
-	s, err := newSite(auth, "sign-in", cfg.Site, "", cfg.AllowIPs)
+	s, err := newSite(auth, "sign-in", common{cfg.Site, "", cfg.AllowIPs, cfg.Logger})
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}

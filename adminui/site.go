@@ -42,6 +42,7 @@ type site struct {
 	title      string
 	loginURL   string
 	accountURL string
+	log        *slog.Logger
 	gate       *jwtauth.Gate
 	origin     *http.CrossOriginProtection
 	templates  map[string]*template.Template
@@ -57,15 +58,25 @@ type site struct {
 // item is an entry of the menu.
 type item struct{ Path, Title string }
 
-func newSite(auth *jwtauth.Auth, name, title, loginURL string, allowIPs []string) (*site, error) {
-	if err := checkLink("LoginURL", loginURL); err != nil {
+// common is what the configurations have in common.
+type common struct {
+	site, loginURL string
+	allowIPs       []string
+	log            *slog.Logger
+}
+
+func newSite(auth *jwtauth.Auth, name string, cfg common) (*site, error) {
+	if err := checkLink("LoginURL", cfg.loginURL); err != nil {
 		return nil, err
 	}
-	gate, err := auth.NewGate(jwtauth.AccessConfig{AllowIPs: allowIPs}, name)
+	gate, err := auth.NewGate(jwtauth.AccessConfig{AllowIPs: cfg.allowIPs}, name)
 	if err != nil {
 		return nil, fmt.Errorf("adminui: Config.AllowIPs: %w", err)
 	}
-	s := &site{auth: auth, name: name, title: siteName(auth, title), loginURL: loginURL, gate: gate,
+	if cfg.log == nil {
+		cfg.log = slog.Default()
+	}
+	s := &site{auth: auth, name: name, title: siteName(auth, cfg.site), loginURL: cfg.loginURL, log: cfg.log, gate: gate,
 		origin: http.NewCrossOriginProtection(), routes: map[string]map[string]func(*visit) error{}}
 	if s.templates, err = parseTemplates(); err != nil {
 		return nil, err
@@ -129,6 +140,8 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	v := &visit{site: s, w: w, r: r}
 	defer v.recoverPanic()
 	if err := s.serve(v); err != nil {
@@ -391,7 +404,7 @@ func (v *visit) fail(err error) {
 	}
 	v.refuse(err)
 	if status >= 500 {
-		slog.ErrorContext(v.r.Context(), "page failed", "path", v.r.URL.Path, "error", err)
+		v.log.ErrorContext(v.r.Context(), "page failed", "path", v.r.URL.Path, "error", err)
 	}
 	v.renews = false
 	if err := v.write(status, "error", "", title, f); err != nil {
@@ -447,7 +460,7 @@ func (v *visit) recoverPanic() {
 	if p == http.ErrAbortHandler {
 		panic(p)
 	}
-	slog.ErrorContext(v.r.Context(), "panic in a page", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	v.log.ErrorContext(v.r.Context(), "panic in a page", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	v.fail(refusal{http.StatusInternalServerError, "The reason is in the log."})
 }
 

@@ -2,6 +2,7 @@ package adminui
 
 import (
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -95,42 +96,44 @@ func (a *admin) user(v *visit) error {
 	if err != nil {
 		return err
 	}
-	id, offset := q.text("id"), int(min(q.number("offset"), 1<<30))
+	id, offset := q.raw("id"), int(min(q.number("offset"), 1<<30))
 	if err := q.err(); err != nil {
 		return err
 	}
-	ctx := v.r.Context()
-	u, err := v.auth.UserByID(ctx, id)
+	u, err := v.auth.UserByID(v.r.Context(), id)
 	if errors.Is(err, jwtauth.ErrNotFound) {
-		return refusal{404, "There is no such account, or it was deleted."}
+		return refusal{http.StatusNotFound, "There is no such account, or it was deleted."}
+	}
+	if err == nil {
+		err = v.auth.Record(v.r.Context(), jwtauth.Event{Name: jwtauth.EventReadAccount, UserID: id})
+	}
+	p := userPage{User: u, Password: u.PasswordHash != ""}
+	p.User.PasswordHash = ""
+	if err == nil {
+		err = errors.Join(p.loadSessions(v, offset), p.loadState(v))
 	}
 	if err != nil {
-		return err
-	}
-	if err := v.auth.Record(ctx, jwtauth.Event{Name: jwtauth.EventReadAccount, UserID: u.ID}); err != nil {
-		return err
-	}
-	p := userPage{Password: u.PasswordHash != ""}
-	u.PasswordHash = ""
-	p.User = u
-	if p.Lock, p.Locked, err = v.auth.LockOf(ctx, u.ID); err != nil {
-		return err
-	}
-	if err := p.load(v, offset); err != nil {
-		return err
-	}
-	recent, err := v.auth.Events(ctx, jwtauth.EventFilter{UserID: u.ID, Limit: 10})
-	if err != nil {
-		return err
-	}
-	if p.Activity, err = v.named(recent); err != nil {
 		return err
 	}
 	return v.render("user", "users", "User "+u.Login, p)
 }
 
-// load reads a page of the sessions.
-func (p *userPage) load(v *visit, offset int) error {
+// loadState reads the lock and the last events.
+func (p *userPage) loadState(v *visit) (err error) {
+	ctx, id := v.r.Context(), p.User.ID
+	if p.Lock, p.Locked, err = v.auth.LockOf(ctx, id); err != nil {
+		return err
+	}
+	recent, err := v.auth.Events(ctx, jwtauth.EventFilter{UserID: id, Limit: 10})
+	if err != nil {
+		return err
+	}
+	p.Activity, err = v.named(recent)
+	return err
+}
+
+// loadSessions reads a page of the sessions.
+func (p *userPage) loadSessions(v *visit, offset int) error {
 	list, total, err := v.sessionsOf(p.User.ID, offset)
 	if err != nil {
 		return err
@@ -168,7 +171,7 @@ func (a *admin) endSession(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.ended(f.text("user"), f.text("session"))
+	return v.ended(f.raw("user"), f.raw("session"))
 }
 
 // ended ends one session. That it is over already is what was wanted.
@@ -191,7 +194,7 @@ func (a *admin) endAll(v *visit) error {
 	if err != nil {
 		return err
 	}
-	user := f.text("user")
+	user := f.raw("user")
 	if err := v.auth.RevokeUser(v.r.Context(), user); err != nil {
 		return err
 	}

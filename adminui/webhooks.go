@@ -3,7 +3,6 @@ package adminui
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -113,7 +112,7 @@ func (a *admin) operate(v *visit, field, event, done string, do func(ctx context
 func (v *visit) outcome(event, reason string, failed error) error {
 	e := jwtauth.Event{Name: event}
 	if failed != nil {
-		slog.ErrorContext(v.r.Context(), "action failed", "event", event, "error", failed)
+		v.log.ErrorContext(v.r.Context(), "action failed", "event", event, "error", failed)
 		e.Result, e.Reason = jwtauth.ResultRefused, reason
 	}
 	return v.auth.Record(context.WithoutCancel(v.r.Context()), e)

@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"syscall"
 	"testing"
@@ -13,11 +14,12 @@ import (
 	"github.com/go-jwtauth/jwtauth/redisstore"
 )
 
-// startView runs a view of a store until the test ends.
-func startView(t *testing.T, s *redisstore.Store, staleness time.Duration) *jwtauth.RevocationView {
+// startView runs a view of a store, which waits so long for it, until the test
+// ends.
+func startView(t *testing.T, s *redisstore.Store, wait time.Duration) *jwtauth.RevocationView {
 	t.Helper()
-	v, err := jwtauth.NewRevocationView(s, jwtauth.RevocationViewConfig{Staleness: staleness, Feed: s.Feed(),
-		StoreTimeout: time.Second, Logger: slog.New(slog.DiscardHandler)})
+	v, err := jwtauth.NewRevocationView(s, jwtauth.RevocationViewConfig{Staleness: 10 * time.Minute, Feed: s.Feed(),
+		StoreTimeout: wait, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +30,7 @@ func startView(t *testing.T, s *redisstore.Store, staleness time.Duration) *jwta
 		cancel()
 		select {
 		case <-done:
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Error("Run does not end with its context")
 		}
 	})
@@ -38,7 +40,7 @@ func startView(t *testing.T, s *redisstore.Store, staleness time.Duration) *jwta
 
 func live(t testing.TB, v *jwtauth.RevocationView, want bool) {
 	t.Helper()
-	within(t, 15*time.Second, "the feed works or is lost, as expected", func(context.Context) bool { return v.Stats().Live == want })
+	within(t, "the feed works or is lost, as expected", func(context.Context) bool { return v.Stats().Live == want })
 }
 
 func revoked(t testing.TB, s jwtauth.RevocationStore, id string) bool {
@@ -61,27 +63,46 @@ func parts(id string) []jwtauth.Revocation {
 
 func TestFeedTellsOtherNodes(t *testing.T) {
 	a, b := twoNodes(t)
-	views(t, a, startView(t, b, 10*time.Minute))
+	views(t, a, startView(t, b, patience))
 }
 
 // views checks that what a store revokes reaches a view, which remembers.
 func views(t *testing.T, s *redisstore.Store, v *jwtauth.RevocationView) {
 	t.Helper()
 	for i, id := range []string{"x", "y", "{z}"} {
+		id = remembered(t, v, id)
+		if err := s.Revoke(t.Context(), parts(id)[i]); err != nil {
+			t.Fatal(err)
+		}
+		within(t, "the other node hears of it", func(context.Context) bool { return revoked(t, v, id) })
+	}
+}
+
+// remembered checks that a view asks once about a token that nobody revokes, and
+// returns its id. A feed that is lost meanwhile shows nothing, so that another
+// token gets a try.
+func remembered(t *testing.T, v *jwtauth.RevocationView, prefix string) (id string) {
+	t.Helper()
+	try := 0
+	within(t, "the feed works while ten checks are made", func(context.Context) bool {
+		try++
+		id = fmt.Sprint(prefix, try)
 		before := v.Stats()
 		for range 10 {
 			if revoked(t, v, id) {
 				t.Fatalf("%s is revoked", id)
 			}
 		}
-		if after := v.Stats(); after.Asked-before.Asked != 1 {
+		after := v.Stats()
+		if !before.Live || !after.Live || after.Connected != before.Connected {
+			return false
+		}
+		if after.Asked-before.Asked != 1 {
 			t.Errorf("%d questions for 10 checks", after.Asked-before.Asked)
 		}
-		if err := s.Revoke(t.Context(), parts(id)[i]); err != nil {
-			t.Fatal(err)
-		}
-		within(t, 5*time.Second, "the other node hears of it", func(context.Context) bool { return revoked(t, v, id) })
-	}
+		return true
+	})
+	return id
 }
 
 func TestFeedInACluster(t *testing.T) {
@@ -91,7 +112,7 @@ func TestFeedInACluster(t *testing.T) {
 	client := startCluster(t)
 	prefix := newPrefix()
 	s := openPrefix(t, client, prefix)
-	views(t, s, startView(t, openPrefix(t, client, prefix), 10*time.Minute))
+	views(t, s, startView(t, openPrefix(t, client, prefix), patience))
 }
 
 // What is no message of ours is a gap: whoever sends it can make the nodes ask,
@@ -99,14 +120,16 @@ func TestFeedInACluster(t *testing.T) {
 func TestFeedTakesGarbageForAGap(t *testing.T) {
 	client := connect(t, serverURL())
 	prefix := newPrefix()
-	v := startView(t, openPrefix(t, client, prefix), 10*time.Minute)
-	for i, garbage := range []string{"", "garbage", "{}", `{"s":"s","from":"tomorrow"}`} {
+	v := startView(t, openPrefix(t, client, prefix), patience)
+	for _, garbage := range []string{"", "garbage", "{}", `{"s":"s","from":"tomorrow"}`} {
+		live(t, v, true)
+		before := v.Stats().Connected
 		if err := client.Publish(t.Context(), prefix+"revoked", garbage).Err(); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 10*time.Second, "the feed begins anew", func(context.Context) bool {
+		within(t, "the feed begins anew", func(context.Context) bool {
 			s := v.Stats()
-			return s.Live && s.Connected == uint64(i+2)
+			return s.Live && s.Connected > before
 		})
 	}
 }
@@ -117,14 +140,12 @@ func TestFeedSurvivesTheServer(t *testing.T) {
 	srv := startServer(t, "--appendonly", "yes", "--appendfsync", "always")
 	prefix := newPrefix()
 	s := openPrefix(t, connect(t, srv.url()), prefix)
-	v := startView(t, openPrefix(t, connect(t, srv.url()), prefix), 10*time.Minute)
-	ask := func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_, err := v.Revoked(ctx, jwtauth.TokenRef{TokenID: "t-x", Now: noon})
+	v := startView(t, openPrefix(t, connect(t, srv.url()), prefix), 10*time.Second)
+	ask := func(v *jwtauth.RevocationView) error {
+		_, err := v.Revoked(context.Background(), jwtauth.TokenRef{TokenID: "t-x", Now: noon})
 		return err
 	}
-	if err := ask(); err != nil {
+	if err := ask(v); err != nil {
 		t.Fatal(err)
 	}
 
@@ -134,27 +155,29 @@ func TestFeedSurvivesTheServer(t *testing.T) {
 		if err := admin.Do(t.Context(), "client", "kill", "type", "pubsub").Err(); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 5*time.Second, "the feed is back", func(context.Context) bool { return v.Stats().Connected > connected && v.Stats().Live })
+		within(t, "the feed is back", func(context.Context) bool { return v.Stats().Connected > connected && v.Stats().Live })
 	})
 	t.Run("server hangs", func(t *testing.T) {
+		v := startView(t, openPrefix(t, connect(t, srv.url()), prefix), time.Second)
 		srv.signal(t, syscall.SIGSTOP)
+		defer srv.signal(t, syscall.SIGCONT)
 		live(t, v, false)
 		began := time.Now()
-		if err := ask(); err == nil || time.Since(began) > 2*time.Second {
-			t.Errorf("Revoked = %v after %v, want a fault within the limit of 1s", err, time.Since(began))
+		if err := ask(v); err == nil || time.Since(began) > 20*time.Second {
+			t.Errorf("Revoked = %v after %v, want a fault after the limit of 1s, long before the client's own", err, time.Since(began))
 		}
 		srv.signal(t, syscall.SIGCONT)
-		within(t, 5*time.Second, "it recovers", func(context.Context) bool { return ask() == nil && v.Stats().Live })
+		within(t, "it recovers", func(context.Context) bool { return ask(v) == nil && v.Stats().Live })
 	})
 	t.Run("server killed", func(t *testing.T) {
 		revokeSlowly(t, s, "before")
 		srv.kill()
 		live(t, v, false)
-		if err := ask(); err == nil {
+		if err := ask(v); err == nil {
 			t.Error("Revoked of a server that is gone: no error")
 		}
 		srv.start(t)
-		within(t, 5*time.Second, "it recovers", func(context.Context) bool { return ask() == nil && v.Stats().Live })
+		within(t, "it recovers", func(context.Context) bool { return ask(v) == nil && v.Stats().Live })
 		if !revoked(t, v, "before") {
 			t.Error("what was revoked before the kill is forgotten, with an append-only file")
 		}
@@ -163,5 +186,5 @@ func TestFeedSurvivesTheServer(t *testing.T) {
 
 func revokeSlowly(t *testing.T, s *redisstore.Store, id string) {
 	t.Helper()
-	within(t, 5*time.Second, "a revocation", func(ctx context.Context) bool { return s.Revoke(ctx, parts(id)[0]) == nil })
+	within(t, "a revocation", func(ctx context.Context) bool { return s.Revoke(ctx, parts(id)[0]) == nil })
 }

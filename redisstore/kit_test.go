@@ -34,15 +34,29 @@ func missing(t testing.TB, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
+// patience is how long to wait for what takes a moment on a machine that is not
+// busy: long enough for one that is.
+const patience = time.Minute
+
+// patient is a URL with longer limits than the client has by itself. What ends
+// earlier does so since its context says so.
+func patient(url string) string {
+	limits := "read_timeout=1m&write_timeout=1m&dial_timeout=1m"
+	if strings.Contains(url, "?") {
+		return url + "&" + limits
+	}
+	return url + "?" + limits
+}
+
 // connect returns a client of the server, or skips the test.
 func connect(t testing.TB, url string) redis.UniversalClient {
 	t.Helper()
-	client, err := redisstore.NewClient(url)
+	client, err := redisstore.NewClient(patient(url))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := client.Ping(ctx).Err(); err != nil {
 		missing(t, "no Redis (%v). Start one with \"redis-server --save ''\" or \"docker run -p 6379:6379 redis:7\", or set JWTAUTH_TEST_REDIS", err)

@@ -270,7 +270,7 @@ func TestRestartedAndHangingServer(t *testing.T) {
 	useEverything(t, s, "1", "a")
 	srv.kill()
 	srv.start(t)
-	within(t, 5*time.Second, "it works again", func(ctx context.Context) bool {
+	within(t, "it works again", func(ctx context.Context) bool {
 		_, err := s.Hit(ctx, "x", 1, time.Hour, noon)
 		return err == nil
 	})
@@ -281,8 +281,8 @@ func TestRestartedAndHangingServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	if _, err := s.Revoked(ctx, jwtauth.TokenRef{TokenID: "t", Now: noon}); err == nil || time.Since(began) > time.Second {
-		t.Errorf("Revoked = %v after %v, want a fault after 200ms", err, time.Since(began))
+	if _, err := s.Revoked(ctx, jwtauth.TokenRef{TokenID: "t", Now: noon}); err == nil || time.Since(began) > 20*time.Second {
+		t.Errorf("Revoked = %v after %v, want a fault after 200ms, long before the client's own limit", err, time.Since(began))
 	}
 }
 
@@ -295,7 +295,7 @@ func TestAcknowledgedWritesSurviveKills(t *testing.T) {
 		var mu sync.Mutex
 		var acknowledged []string
 		var all sync.WaitGroup
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 		for i := range 4 {
 			all.Go(func() {
 				for n := 0; ; n++ {
@@ -309,7 +309,7 @@ func TestAcknowledgedWritesSurviveKills(t *testing.T) {
 				}
 			})
 		}
-		within(t, 10*time.Second, "some are acknowledged", func(context.Context) bool {
+		within(t, "some are acknowledged", func(context.Context) bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return len(acknowledged) > 200
@@ -318,7 +318,7 @@ func TestAcknowledgedWritesSurviveKills(t *testing.T) {
 		all.Wait()
 		cancel()
 		srv.start(t)
-		within(t, 5*time.Second, "it works again", func(ctx context.Context) bool {
+		within(t, "it works again", func(ctx context.Context) bool {
 			_, err := s.Revoked(ctx, jwtauth.TokenRef{TokenID: "x", Now: noon})
 			return err == nil
 		})

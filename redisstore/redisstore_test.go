@@ -154,7 +154,7 @@ func TestCheckSaysWhenNobodyAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if _, err := s.Check(ctx); err == nil {
 		t.Error("Check of a server that is not there: no error")

@@ -2,10 +2,12 @@ package redisstore_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +20,8 @@ import (
 type server struct {
 	addr, dir string
 	args      []string
-	cmd       *exec.Cmd
+	process   *os.Process
+	ended     chan struct{} // when the process has
 }
 
 // startServer runs redis-server with further settings, or skips the test.
@@ -27,56 +30,96 @@ func startServer(t testing.TB, args ...string) *server {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		missing(t, "no redis-server (%v): install it, for example with \"apt-get install redis-server\"", err)
 	}
-	s := &server{addr: freeAddr(t), dir: t.TempDir(), args: args}
+	s := &server{dir: t.TempDir(), args: args}
 	t.Cleanup(s.kill)
-	s.start(t)
-	return s
+	for range 10 {
+		if s.addr = freeAddr(t); s.run(t) {
+			return s
+		}
+	}
+	t.Fatal("redis-server ends at once, whatever its port")
+	return nil
 }
 
-// freeAddr is an address that nobody listens on, low enough that the port of a
-// Cluster's bus, 10,000 above, exists.
+// freeAddr is an address that nobody listens on. Its port and that of a
+// Cluster's bus, 10,000 above, are below those that the system hands out: nobody
+// gets them by chance while the server is down.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	for range 1000 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := l.Addr().(*net.TCPAddr)
-		_ = l.Close()
-		if addr.Port < 55000 {
-			return addr.String()
+		port := 10_000 + rand.IntN(6_000)
+		addr := "127.0.0.1:" + strconv.Itoa(port)
+		if free(addr) && free("127.0.0.1:"+strconv.Itoa(port+10_000)) {
+			return addr
 		}
 	}
 	t.Fatal("no free port")
 	return ""
 }
 
-// start runs the server, again after kill, on what it has kept.
+func free(addr string) bool {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return false
+	}
+	_ = l.Close()
+	return true
+}
+
+// start runs the server again after kill, on what it has kept.
 func (s *server) start(t testing.TB) {
+	t.Helper()
+	within(t, "the server has its port again", func(context.Context) bool { return s.run(t) })
+}
+
+// run starts the process and waits until it answers. It returns false if the
+// process ends instead: somebody else has its port.
+func (s *server) run(t testing.TB) bool {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(s.addr)
 	args := append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--loglevel", "warning"}, s.args...)
-	s.cmd = exec.Command("redis-server", args...)
-	if err := s.cmd.Start(); err != nil {
+	cmd := exec.Command("redis-server", args...)
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	client := redis.NewClient(&redis.Options{Addr: s.addr, DialTimeout: 100 * time.Millisecond, MaxRetries: -1, ContextTimeoutEnabled: true})
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	s.process, s.ended = cmd.Process, ended
+	client := redis.NewClient(&redis.Options{Addr: s.addr, DialTimeout: time.Second, MaxRetries: -1, ContextTimeoutEnabled: true})
 	defer client.Close()
-	within(t, 20*time.Second, "the server answers", func(ctx context.Context) bool { return client.Ping(ctx).Err() == nil })
+	within(t, "the server answers", func(ctx context.Context) bool { return s.hasEnded() || s.answers(ctx, client) })
+	return !s.hasEnded()
 }
 
-// within calls done until it says yes.
-func within(t testing.TB, limit time.Duration, what string, done func(ctx context.Context) bool) {
+func (s *server) hasEnded() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// answers reports whether it is this process that does, with all its data.
+func (s *server) answers(ctx context.Context, client *redis.Client) bool {
+	info, err := client.Info(ctx, "server").Result()
+	return err == nil && strings.Contains(info, "process_id:"+strconv.Itoa(s.process.Pid)+"\r\n") && client.Ping(ctx).Err() == nil
+}
+
+// within calls done until it says yes, for as long as patience lasts.
+func within(t testing.TB, what string, done func(ctx context.Context) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !done(ctx) {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("not within %v: %s", limit, what)
+			t.Fatalf("not within %v: %s", patience, what)
 		case <-tick.C:
 		}
 	}
@@ -84,17 +127,17 @@ func within(t testing.TB, limit time.Duration, what string, done func(ctx contex
 
 // kill ends the server as a power cut would.
 func (s *server) kill() {
-	if s.cmd != nil && s.cmd.Process != nil {
-		_ = s.cmd.Process.Kill()
-		_ = s.cmd.Wait()
-		s.cmd = nil
+	if s.process != nil {
+		_ = s.process.Kill()
+		<-s.ended
+		s.process = nil
 	}
 }
 
 // signal stops and continues the server: a host that hangs.
 func (s *server) signal(t testing.TB, sig os.Signal) {
 	t.Helper()
-	if err := s.cmd.Process.Signal(sig); err != nil {
+	if err := s.process.Signal(sig); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -113,19 +156,19 @@ func startCluster(t testing.TB) *redis.ClusterClient {
 		s := startServer(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--appendonly", "yes", "--appendfsync", "no")
 		addrs = append(addrs, s.addr)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	args = append(append(args, addrs...), "--cluster-replicas", "0", "--cluster-yes")
 	if out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput(); err != nil {
 		t.Fatalf("redis-cli: %v\n%s", err, out)
 	}
-	client, err := redisstore.NewClient("redis://" + addrs[0] + "?addr=" + addrs[1] + "&addr=" + addrs[2])
+	client, err := redisstore.NewClient(patient("redis://" + addrs[0] + "?addr=" + addrs[1] + "&addr=" + addrs[2]))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
 	cluster := client.(*redis.ClusterClient)
-	within(t, 30*time.Second, "the cluster is up", func(ctx context.Context) bool {
+	within(t, "the cluster is up", func(ctx context.Context) bool {
 		for i := range 64 {
 			if cluster.Set(ctx, "up"+strconv.Itoa(i), "1", time.Second).Err() != nil {
 				cluster.ReloadState(ctx)

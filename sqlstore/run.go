@@ -255,6 +255,8 @@ func (s *Store) atomically(ctx context.Context, f func(ctx context.Context, r ru
 		return err
 	}
 	return s.retried(ctx, func() error {
+		ctx, cancel := s.begun(ctx)
+		defer cancel()
 		conn, err := s.db.Conn(ctx)
 		if err != nil {
 			return err
@@ -264,6 +266,16 @@ func (s *Store) atomically(ctx context.Context, f func(ctx context.Context, r ru
 			return f(ctx, run{flavour: s.flavour, prepared: all, db: s.db, tx: tx})
 		})
 	})
+}
+
+// begun is the context of a transaction that is about to begin. In SQLite it is not
+// cut off once it has: that would close the connection, and with it a database in
+// memory. It is local and short.
+func (s *Store) begun(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.flavour != SQLite || ctx.Err() != nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), maxWait)
 }
 
 // inTx calls f in a transaction. A connection on which that did not end for

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/docs/openapi"
 	"github.com/go-jwtauth/jwtauth/internal/strictjson"
 	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
@@ -34,8 +35,8 @@ type Config struct {
 	// the free one may rely on, since it has no refresh; that needs
 	// [jwtauth.TokenConfig].MaxTTL as well.
 	TTL time.Duration
-	// Access restricts the endpoints "token", "validate", "refresh", "revoke"
-	// and "admin". Codes are asked for as the parameter AUTH_CODE or AUTH_KEY.
+	// Access restricts the endpoints "token", "validate", "refresh", "revoke",
+	// "admin" and "openapi". Codes are asked for as the parameter AUTH_CODE or AUTH_KEY.
 	Access jwtauth.AccessConfig
 	// AdminRole may see and end the sessions of everybody. Default:
 	// "administrator".
@@ -88,7 +89,8 @@ func userClaim(_ context.Context, u jwtauth.User, _ jwtauth.Session) (map[string
 }
 
 // endpoint is one route. An outcome is the body of a 200, or an error; event is
-// what it is recorded as, where the core has not done so.
+// what it is recorded as, where the core has not done so, and "" for what is
+// public and leaves no record.
 type endpoint struct {
 	name, rule, method, path string
 	limit                    jwtauth.Limit
@@ -101,6 +103,7 @@ func (api *API) endpoints() []endpoint {
 	list := []endpoint{
 		{"token", "token", "POST", "/token", jwtauth.LimitLogin, jwtauth.EventLogin, false, (*call).token},
 		{"validate", "validate", "POST", "/token/validate", jwtauth.LimitValidate, jwtauth.EventValidate, true, (*call).validate},
+		{"openapi", "openapi", "GET", "/openapi.json", "", "", true, (*call).document},
 	}
 	if api.mode == Free {
 		return list
@@ -180,10 +183,8 @@ func (c *call) admit(e endpoint) error {
 // finish is the one way out: it sees that there is a record, and answers. If
 // there can't be one, nothing else is answered.
 func (c *call) finish(e endpoint, body any, err error) {
-	told := recorded(err)
-	outcome := jwtauth.Outcome{Event: e.event, Read: e.read, Identity: c.id, Err: told}
-	if fault := c.api.gate.Finish(c.r, "jwt-auth "+e.name, outcome); fault != told {
-		err = fault
+	if e.event != "" {
+		err = c.record(e, err)
 	}
 	if err != nil {
 		c.api.writeError(c.w, err)
@@ -191,6 +192,20 @@ func (c *call) finish(e endpoint, body any, err error) {
 	}
 	wprest.WriteJSON(c.w, http.StatusOK, body)
 }
+
+// record returns what is to be answered: err, or the fault that kept it from
+// being recorded.
+func (c *call) record(e endpoint, err error) error {
+	told := recorded(err)
+	outcome := jwtauth.Outcome{Event: e.event, Read: e.read, Identity: c.id, Err: told}
+	if fault := c.api.gate.Finish(c.r, "jwt-auth "+e.name, outcome); fault != told {
+		return fault
+	}
+	return err
+}
+
+// document answers GET /openapi.json.
+func (*call) document() (any, error) { return wprest.Document(openapi.JWTAuth()), nil }
 
 var bodyLimits = strictjson.Limits{Depth: 8, Members: 64}
 

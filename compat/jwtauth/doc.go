@@ -15,6 +15,7 @@
 //	POST /token/revoke          Authorization: Bearer        (Pro)
 //	GET  /admin/tokens          filters and pages            (Pro)
 //	GET, PUT, DELETE /admin/tokens/{id}                      (Pro)
+//	GET  /openapi.json          all of this, as OpenAPI 3.1
 //
 // Accounts, sessions, limits, locks and revocations are those of the core: who
 // registers there logs in here, and a token of one is good for the other.

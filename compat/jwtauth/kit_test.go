@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/authtest"
 	"github.com/go-jwtauth/jwtauth/compat"
 	wpjwt "github.com/go-jwtauth/jwtauth/compat/jwtauth"
 )
@@ -27,37 +28,19 @@ const (
 	goodCode     = "k7Jq2ZxW9pLr4TnV8sDf3A"
 )
 
-// clock is a time that tests move.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // kit is a site with the dialect mounted as in a host, and a clock to move.
 type kit struct {
 	auth    *jwtauth.Auth
 	api     *wpjwt.API
 	handler http.Handler
-	clock   *clock
+	clock   *authtest.Clock
 }
 
 var testKey = sync.OnceValues(func() (jwtauth.Key, error) { return jwtauth.GenerateKey("ES256") })
 
 func newKit(t testing.TB, cfg wpjwt.Config, change ...func(*jwtauth.Config)) *kit {
 	t.Helper()
-	k := &kit{clock: &clock{now: epoch}}
+	k := &kit{clock: authtest.NewClock(epoch)}
 	key := must(testKey())(t)
 	core := jwtauth.Config{
 		Issuer:    testIssuer,

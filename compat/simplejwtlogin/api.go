@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/docs/openapi"
 	"github.com/go-jwtauth/jwtauth/internal/wprest"
 )
 
@@ -52,9 +53,10 @@ const (
 	ruleDelete    = "delete"
 	ruleReset     = "reset-password"
 	ruleAutoLogin = "autologin"
+	ruleDocument  = "openapi"
 )
 
-var ruleNames = []string{ruleAuth, ruleRefresh, ruleValidate, ruleRevoke, ruleRegister, ruleDelete, ruleReset, ruleAutoLogin}
+var ruleNames = []string{ruleAuth, ruleRefresh, ruleValidate, ruleRevoke, ruleRegister, ruleDelete, ruleReset, ruleAutoLogin, ruleDocument}
 
 // newGates divides the rules among the gates. What is off is off before any of
 // them is asked. A code that comes with a registration is checked even where
@@ -85,8 +87,8 @@ func (api *API) newGates(auth *jwtauth.Auth) error {
 type endpoint struct {
 	rule, method, path string
 	limit              jwtauth.Limit
-	// event is for the record of what the service has not recorded itself;
-	// read says that nothing changes.
+	// event is for the record of what the service has not recorded itself, ""
+	// for what is public and leaves none; read says that nothing changes.
 	event string
 	read  bool
 	// on says whether it is offered, and off the failure if not; address and
@@ -152,11 +154,15 @@ func (api *API) endpoints() []endpoint {
 		{rule: ruleAutoLogin, event: jwtauth.EventAutoLogin, method: "GET", path: "/autologin", limit: jwtauth.LimitAutoLogin, on: api.cfg.AutoLogin,
 			off: offOr(26, 26), address: address(28), code: codeOr(27), checks: []check{(*call).checkPresent, (*call).checkCode, (*call).checkAddress},
 			handle: (*call).autoLogin},
+		{rule: ruleDocument, method: "GET", path: "/openapi.json", on: true, off: &failure{wordPress: wprest.NoRoute()},
+			address: address(41), code: codeOr(27), checks: []check{(*call).checkAddress, (*call).checkCode}, handle: (*call).document},
 	}
 	for i, e := range list {
 		list[i].on = e.on && !api.cfg.Access.Endpoints[e.rule].Off
 		e = list[i]
 		switch {
+		case e.rule == ruleDocument:
+			continue
 		case e.method == "GET": // the page of an auto-login posts back
 			e.method = "POST"
 		case e.rule == ruleRegister && !v4:
@@ -216,7 +222,9 @@ func (c *call) finish(body any, err error) {
 	if _, done := body.(written); done {
 		return
 	}
-	err = c.api.limits.Finish(c.r, "simple-jwt-login "+c.rule, jwtauth.Outcome{Event: c.event, Read: c.read, Identity: c.id, Err: err})
+	if c.event != "" {
+		err = c.api.limits.Finish(c.r, "simple-jwt-login "+c.rule, jwtauth.Outcome{Event: c.event, Read: c.read, Identity: c.id, Err: err})
+	}
 	if err != nil {
 		c.fail(c.translate(err))
 		return
@@ -330,6 +338,9 @@ func (c *call) checkPresent() error {
 	}
 	return errMissingJWT
 }
+
+// document answers GET /openapi.json.
+func (*call) document() (any, error) { return wprest.Document(openapi.SimpleJWTLogin()), nil }
 
 // identity verifies the access token of the request.
 func (c *call) identity() (id *jwtauth.Identity, err error) {

@@ -104,8 +104,8 @@ type Config struct {
 	AutoLoginForward []string
 
 	// Access restricts endpoints: "auth", "refresh", "validate", "revoke",
-	// "register", "delete", "reset-password" (both methods) and "autologin".
-	// It is where addresses are allowed and auth codes are asked for.
+	// "register", "delete", "reset-password" (both methods), "autologin" and
+	// "openapi". It is where addresses are allowed and auth codes are asked for.
 	Access jwtauth.AccessConfig
 	// AuthCodeNames are the parameters that a code may have, the first that is
 	// given counts. Default: AUTH_KEY and AUTH_CODE. Case matters.

@@ -20,6 +20,7 @@
 //	DELETE   /users                delete the account of a token
 //	POST|PUT /user/reset_password  ask for a code, use it
 //	GET      /autologin            log a browser in
+//	GET      /openapi.json         all of this, as OpenAPI 3.1
 //
 // Parameters come from the query and the body, the body first. A body may be
 // JSON, whatever its type says, urlencoded or multipart, with any method. The

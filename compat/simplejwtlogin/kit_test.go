@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-jwtauth/jwtauth"
+	"github.com/go-jwtauth/jwtauth/authtest"
 	"github.com/go-jwtauth/jwtauth/compat"
 	sjl "github.com/go-jwtauth/jwtauth/compat/simplejwtlogin"
 )
@@ -32,52 +33,19 @@ const (
 	oldCode      = "Hn4bG7vF1cD8xS5zA2qW9e"
 )
 
-// clock is a time that tests move, and that other goroutines read.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Set(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = now
-}
-
-func (c *clock) Add(d time.Duration) { c.Set(c.Now().Add(d)) }
-
 // kit is a site with the dialect mounted as in a host, and a clock to move.
 type kit struct {
 	auth    *jwtauth.Auth
 	api     *sjl.API
 	handler http.Handler
-	clock   *clock
-	mail    *mailbox
-}
-
-// mailbox keeps the codes that were mailed.
-type mailbox struct {
-	mu    sync.Mutex
-	codes []string
-}
-
-func (m *mailbox) Send(_ context.Context, msg jwtauth.Message) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.codes = append(m.codes, msg.Data.Code)
-	return nil
+	clock   *authtest.Clock
+	mail    *authtest.Mailbox
 }
 
 var testKey = sync.OnceValues(func() (jwtauth.Key, error) { return jwtauth.GenerateKey("ES256") })
 
 // config is an Auth that can do everything, with hashes that cost nothing.
-func config(t testing.TB, c *clock) jwtauth.Config {
+func config(t testing.TB, c *authtest.Clock) jwtauth.Config {
 	t.Helper()
 	return jwtauth.Config{
 		Issuer:    testIssuer,
@@ -105,7 +73,7 @@ func everything(v sjl.Version) sjl.Config {
 
 func newKit(t testing.TB, cfg sjl.Config, change ...func(*jwtauth.Config)) *kit {
 	t.Helper()
-	k := &kit{clock: &clock{now: epoch}, mail: &mailbox{}}
+	k := &kit{clock: authtest.NewClock(epoch), mail: &authtest.Mailbox{}}
 	core := config(t, k.clock)
 	core.Mail.Mailer = k.mail
 	for _, f := range change {
@@ -222,7 +190,6 @@ func (k *kit) mailedCode(t testing.TB, email string) string {
 	if err := k.auth.Close(bg); err != nil {
 		t.Fatal(err)
 	}
-	k.mail.mu.Lock()
-	defer k.mail.mu.Unlock()
-	return k.mail.codes[len(k.mail.codes)-1]
+	sent := k.mail.Messages()
+	return sent[len(sent)-1].Data.Code
 }

@@ -1,6 +1,8 @@
 package simplejwtlogin
 
 import (
+	"errors"
+
 	"github.com/go-jwtauth/jwtauth"
 )
 
@@ -25,6 +27,9 @@ func (c *call) sendReset() (any, error) {
 	}
 	err = c.api.auth.ForgotPassword(c.r.Context(), jwtauth.Forgot{Login: email,
 		Delivery: jwtauth.DeliveryCode, Deliver: c.api.cfg.DeliverCode})
+	if errors.Is(err, jwtauth.ErrForbidden) {
+		return nil, c.off.because(err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +65,11 @@ func (c *call) changePassword() (any, error) {
 	if reset.Code == "" {
 		set = c.api.auth.ResetPasswordWithToken
 	}
-	if err := set(c.r.Context(), reset); err != nil {
+	err = set(c.r.Context(), reset)
+	if errors.Is(err, jwtauth.ErrForbidden) && reset.Code != "" {
+		return nil, c.off.because(err) // a code has no other owner: RecoveryConfig.Off
+	}
+	if err != nil {
 		return nil, err
 	}
 	c.api.auth.ClearCookies(c.w)

@@ -90,7 +90,7 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 	if err != nil {
 		return nil, err
 	}
-	if a.handler, err = a.routes(f, protect); err != nil {
+	if a.handler, err = a.routes(f, protect, log); err != nil {
 		return nil, err
 	}
 	if f.spa {
@@ -101,7 +101,7 @@ func newApp(ctx context.Context, o options, base string, getenv func(string) str
 
 // routes mounts the APIs, and the host's own handlers behind protect. Where the
 // config file has rules for them, they don't ask for anything by themselves.
-func (a *app) routes(f file, protect func(http.Handler) http.Handler) (http.Handler, error) {
+func (a *app) routes(f file, protect func(http.Handler) http.Handler, log *slog.Logger) (http.Handler, error) {
 	own := http.NewServeMux()
 	member, admin := a.auth.Require, a.auth.RequireRole("administrator")
 	if len(f.Protect) > 0 {
@@ -114,7 +114,7 @@ func (a *app) routes(f file, protect func(http.Handler) http.Handler) (http.Hand
 	own.Handle("POST /sso-token", a.auth.Require(http.HandlerFunc(a.ssoToken)))
 
 	mux := http.NewServeMux()
-	if err := errors.Join(a.mount(mux, f, protect(own)), a.mountPages(mux, f)); err != nil {
+	if err := errors.Join(a.mount(mux, f, protect(own)), a.mountPages(mux, f, log)); err != nil {
 		return nil, err
 	}
 	mux.Handle("/", protect(own))

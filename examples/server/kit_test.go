@@ -112,7 +112,7 @@ func start(t *testing.T, config string, getenv func(string) string, args ...stri
 		case err := <-s.ended:
 			s.ended <- err
 			t.Fatalf("did not start: %v\n%s", err, s.out)
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("did not say that it listens:\n%s", s.out)
 		}
 	}

@@ -72,7 +72,7 @@ func waitForMail(t *testing.T, dir, kind string) string {
 	t.Helper()
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
-	for range 2000 {
+	for range 12_000 {
 		names, err := filepath.Glob(filepath.Join(dir, "*-"+kind+"-*.eml"))
 		if err != nil {
 			t.Fatal(err)

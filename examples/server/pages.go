@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 
@@ -10,15 +11,15 @@ import (
 
 // mountPages adds pages for administrators at /admin/, for each user at
 // /account/, and the form to sign in at /signin/. They guard themselves.
-func (a *app) mountPages(mux *http.ServeMux, f file) error {
+func (a *app) mountPages(mux *http.ServeMux, f file, log *slog.Logger) error {
 	if !f.Admin.Enabled {
 		return nil
 	}
 	const login = "/signin/?next={next}"
 	admin, errAdmin := adminui.New(a.auth, adminui.Config{LoginURL: login, AccountURL: "/account/", AllowIPs: f.adminAddresses(),
-		Webhooks: a.hooks, Rotate: a.rotate})
-	account, errAccount := adminui.NewAccount(a.auth, adminui.AccountConfig{LoginURL: login, AllowIPs: f.AllowIPs})
-	signIn, errSignIn := adminui.NewSignIn(a.auth, adminui.SignInConfig{Next: "/account/", AllowIPs: f.AllowIPs})
+		Webhooks: a.hooks, Rotate: a.rotate, Logger: log})
+	account, errAccount := adminui.NewAccount(a.auth, adminui.AccountConfig{LoginURL: login, AllowIPs: f.AllowIPs, Logger: log})
+	signIn, errSignIn := adminui.NewSignIn(a.auth, adminui.SignInConfig{Next: "/account/", AllowIPs: f.AllowIPs, Logger: log})
 	if err := errors.Join(errAdmin, errAccount, errSignIn); err != nil {
 		return err
 	}

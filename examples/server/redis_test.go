@@ -25,7 +25,7 @@ func redisURL(t *testing.T) string {
 		url = "redis://" + strings.TrimPrefix(env, "redis://")
 	}
 	host := strings.TrimPrefix(url, "redis://")
-	conn, err := net.DialTimeout("tcp", host, time.Second)
+	conn, err := net.DialTimeout("tcp", host, 20*time.Second)
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("no Redis: %v", err)
@@ -45,7 +45,7 @@ func removeKeys(t *testing.T, url string) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	keys := client.Scan(ctx, 0, "jwtauth:*", 1000).Iterator()
 	for keys.Next(ctx) {
@@ -82,7 +82,7 @@ func TestServersShareRedis(t *testing.T) {
 			if one.handler.ServeHTTP(w, r); w.Code != http.StatusOK {
 				t.Fatalf("revoke: %d", w.Code)
 			}
-			deadline := time.After(5 * time.Second)
+			deadline := time.After(20 * time.Second)
 			for get(two, token) != http.StatusUnauthorized {
 				if staleness == 0 {
 					t.Fatal("the other server takes a token that was revoked")

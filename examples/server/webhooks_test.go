@@ -27,7 +27,7 @@ func TestWebhooksOfTheFileAreSent(t *testing.T) {
 	s := start(t, with(t, string(hooks)), environment())
 	// A new endpoint begins with what happens after it was first seen, which
 	// may be after the first of these.
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for i := 0; ; i++ {
 		body := strings.ReplaceAll(`{"username":"adaN","email":"adaN@example.com","password":"a long pass phrase"}`, "N", strings.Repeat("x", i))
 		resp, err := http.Post(s.api+"/register", "application/json", strings.NewReader(body))

@@ -12,7 +12,7 @@ func Packages() map[string]string {
 		"testing": "testing", "time": "time", "texttemplate": "text/template", "htmltemplate": "html/template",
 
 		"jwtauth": Module, "sqlstore": Module + "/sqlstore", "webhook": Module + "/webhook",
-		"storetest": Module + "/storetest", "authtest": Module + "/authtest", "compat": Module + "/compat",
+		"adminui": Module + "/adminui", "storetest": Module + "/storetest", "authtest": Module + "/authtest", "compat": Module + "/compat",
 		"wpjwt": Module + "/compat/jwtauth", "simplejwtlogin": Module + "/compat/simplejwtlogin",
 	}
 }
@@ -30,6 +30,6 @@ func Vars() map[string]string {
 	return map[string]string{
 		"auth": "*jwtauth.Auth", "cfg": "jwtauth.Config", "ctx": "context.Context", "keys": "*jwtauth.KeySet",
 		"mux": "*http.ServeMux", "r": "*http.Request", "w": "http.ResponseWriter", "db": "*sql.DB", "secret": "[]byte", "token": "string",
-		"hello": "http.HandlerFunc", "sendSMS": "func(number, text string)",
+		"dispatcher": "*webhook.Dispatcher", "hello": "http.HandlerFunc", "sendSMS": "func(number, text string)",
 	}
 }

@@ -3,8 +3,10 @@ package integration_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/gob"
 	"errors"
+	"fmt"
 	"io"
 	"net/rpc"
 	"os"
@@ -392,4 +394,21 @@ func TestStoreOfTwoProcesses(t *testing.T) {
 			return n
 		})
 	})
+}
+
+// A transaction that was cut off closed its connection, and with it a database in
+// memory.
+func TestMemoryDatabaseSurvivesClientsThatLeave(t *testing.T) {
+	db, err := sql.Open("sqlite", "file::memory:?_pragma=busy_timeout(1000)")
+	must(t, err)
+	db.SetMaxOpenConns(1)
+	s := integration.Migrated(t, db, sqlstore.SQLite)
+	for i := range 1000 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%300)*time.Microsecond)
+		_, _ = s.CreateUser(ctx, jwtauth.User{LoginKey: fmt.Sprint("u", i)}) // some in time
+		cancel()
+		if _, err := s.UserByLogin(t.Context(), "nobody"); !errors.Is(err, jwtauth.ErrNotFound) {
+			t.Fatalf("after %d calls: %v", i+1, err)
+		}
+	}
 }

@@ -189,7 +189,7 @@ func (s *server) admin(t testing.TB) *sql.DB {
 			return
 		}
 		s.db.SetMaxIdleConns(1)
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		s.err = s.db.PingContext(ctx)
 	})

@@ -103,15 +103,20 @@ func WriteError(w http.ResponseWriter, e *Error) {
 	}{e.Code, e.Message, data})
 }
 
+// Document is JSON that is the same for everybody and goes out as it is written.
+type Document []byte
+
 // WriteJSON answers with the headers of every answer of the REST API. What is
-// answered is for one caller, so nobody may keep it, unless the handler has
-// already said otherwise.
+// answered is for one caller, so nobody may keep it, unless it is a [Document] or
+// the handler has already said otherwise.
 func WriteJSON(w http.ResponseWriter, status int, body any) {
-	data, err := json.Marshal(body)
-	if err != nil { // the types of the dialects always marshal
-		data, status = []byte(`{"code":"internal_error","message":"","data":{"status":500}}`), http.StatusInternalServerError
-	}
 	h := w.Header()
+	data, written := body.(Document)
+	if written {
+		h.Set("Cache-Control", "public, max-age=300")
+	} else {
+		data, status = marshal(body, status)
+	}
 	h.Set("Content-Type", "application/json; charset=UTF-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Robots-Tag", "noindex")
@@ -119,7 +124,15 @@ func WriteJSON(w http.ResponseWriter, status int, body any) {
 		h.Set("Cache-Control", "no-store")
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(append(data, '\n')) // a client that is gone needs no answer
+	_, _ = w.Write(data) // a client that is gone needs no answer
+}
+
+func marshal(body any, status int) (data []byte, _ int) {
+	data, err := json.Marshal(body)
+	if err != nil { // the types of the dialects always marshal
+		return []byte(`{"code":"internal_error","message":"","data":{"status":500}}`), http.StatusInternalServerError
+	}
+	return append(data, '\n'), status
 }
 
 // ID shows a decimal id as a number, as WordPress does, and any other as a

@@ -252,3 +252,11 @@ func TestErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestDocument(t *testing.T) {
+	w := httptest.NewRecorder()
+	wprest.WriteJSON(w, 200, wprest.Document("{ \"a\": \"<\" }\n"))
+	if w.Body.String() != "{ \"a\": \"<\" }\n" || w.Header().Get("Cache-Control") != "public, max-age=300" || w.Header().Get("Content-Type") != "application/json; charset=UTF-8" {
+		t.Errorf("answered %q with %v", w.Body, w.Header())
+	}
+}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -51,7 +53,7 @@ func (n *Node) Start(ctx context.Context) error {
 }
 
 func (n *Node) answers(ctx context.Context) error {
-	const startTime = 20 * time.Second
+	const startTime = time.Minute
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for {
@@ -106,12 +108,17 @@ func (n *Node) end(signal syscall.Signal) error {
 	return nil
 }
 
-// freeAddress is one that nobody listens on. Nobody else here is quick enough to
-// take it before its node does.
+// freeAddress is one that nobody listens on, with a port below those that the
+// system hands out: nobody gets it by chance before its node does, or while that
+// is down.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var failed error
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(26_000+rand.IntN(6_000))))
+		if err == nil {
+			return l.Addr().String(), l.Close()
+		}
+		failed = err
 	}
-	return l.Addr().String(), l.Close()
+	return "", failed
 }
