@@ -313,12 +313,6 @@ func (t *tab) hides(css string) {
 	t.until(fmt.Sprintf(`[...document.querySelectorAll(%s)].every(e => !e.checkVisibility())`, quote(css)))
 }
 
-// text is that of the first element.
-func (t *tab) text(css string) string {
-	t.t.Helper()
-	return eval[string](t, fmt.Sprintf(`document.querySelector(%s)?.innerText ?? ""`, quote(css)))
-}
-
 // click presses the mouse on the first element, once it can be seen.
 func (t *tab) click(css string) {
 	t.t.Helper()
