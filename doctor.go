@@ -97,7 +97,7 @@ func (a *Auth) checkWeak() []Finding {
 		{cfg.Limits.DangerouslyAllowWhenDown, Finding{"limits_fail_open", true, "Limits.DangerouslyAllowWhenDown",
 			"Whoever can bring the limiter down has no limit."}},
 		{cfg.Development.InsecureExplain, Finding{"explains", true, "Development.InsecureExplain",
-			"Refusals tell callers why, also that a user does not exist: for a machine that nobody else reaches."}},
+			"Refusals tell callers why, also what a store or hook said: for a machine that nobody else reaches."}},
 		{cfg.Lockout.Disabled, Finding{"lockout_off", true, "Lockout.Disabled", "Wrong passwords are not counted."}},
 		{cfg.AutoLogin.DangerouslySkipConfirmation, Finding{"autologin_unconfirmed", true, "AutoLogin.DangerouslySkipConfirmation",
 			"A link alone logs a browser in, also into somebody else's account."}},

@@ -15,7 +15,8 @@ type DevelopmentConfig struct {
 	// level warn. Otherwise the reason is there at level debug, without advice.
 	Enabled bool
 	// InsecureExplain tells the caller as well, in the header [ReasonHeaderName] of
-	// the refusal: also that there is no such user, and why a token is not accepted.
+	// the refusal: why a token is not accepted, that an account is locked, what a
+	// store or hook said.
 	// [New] refuses it where the Issuer is not on a loopback host.
 	InsecureExplain bool
 }
