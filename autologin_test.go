@@ -253,6 +253,9 @@ func TestCookieMode(t *testing.T) {
 	if r.status != 200 || len(cookieHeader(r)) != 2 {
 		t.Fatalf("refresh by cookie: %d %s", r.status, r.text)
 	}
+	if strings.Contains(r.text, "refresh_token") || strings.Contains(r.text, "jr1.") {
+		t.Errorf("refresh by cookie hands the refresh token to scripts: %s", r.text)
+	}
 	token := r.str("token")
 	bearer := http.Header{"Authorization": {"Bearer " + token}, "Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://other.example.test"}}
 	if r := send(t, h, request{method: "POST", path: "/token/validate", header: bearer}); r.status != 200 {

@@ -302,9 +302,12 @@ func (c *call) refresh() (any, error) {
 		return nil, ErrInvalidRefreshToken // an access token has a member of its own
 	}
 	if token == "" && c.plainToken() == "" {
-		var err error
-		if token, err = c.auth.cookieToken(c.r, refreshCookie); err != nil {
+		cookie, err := c.auth.cookieToken(c.r, refreshCookie)
+		if err != nil {
 			return nil, err
+		}
+		if cookie != "" {
+			return c.refreshCookie(cookie)
 		}
 	}
 	if token == "" {
@@ -315,6 +318,18 @@ func (c *call) refresh() (any, error) {
 	}
 	g, err := c.auth.Refresh(c.r.Context(), token)
 	return c.granted(g, err)
+}
+
+// refreshCookie leaves the refresh token out of the body: an injected script, which
+// can't read the cookie, would carry off the session by asking for it here.
+func (c *call) refreshCookie(token string) (any, error) {
+	g, err := c.auth.Refresh(c.r.Context(), token)
+	if err != nil {
+		return nil, err
+	}
+	c.auth.setCookies(c.w, g)
+	g.RefreshToken = ""
+	return c.auth.viewGrant(c.r.Context(), g)
 }
 
 // plainToken reports whether the request brings an access token of its own,
