@@ -379,14 +379,16 @@ func TestServiceThatHangsHoldsOneRequest(t *testing.T) {
 	key := vectorKey(t, algES256, false)
 	body := setOf(jwkOf(t, algES256, key.ID()))
 	synctest.Test(t, func(t *testing.T) {
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		j := hangingJWKS(t, time.Now, func(r *http.Request) (*http.Response, error) {
-			if down {
+			if down.Load() {
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			}
 			return respond(body), nil
 		})
+		j.cfg.MaxAge = time.Hour
 		v, err := NewVerifier(VerifierConfig{JWKS: j, Issuer: "i", Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
@@ -412,18 +414,18 @@ func TestServiceThatHangsHoldsOneRequest(t *testing.T) {
 			ask("in the outage", ErrUnavailable, 0)
 			time.Sleep(jwksRetry)
 		}
-		down = false
+		down.Store(false)
 		time.Sleep(time.Minute)
 		ask("starts the request that will be answered", ErrUnavailable, 0)
 		synctest.Wait()
 		ask("after the outage", nil, 0)
 		ask("remembered", nil, 0)
-		down, j.cfg.MaxAge = true, time.Hour
+		down.Store(true)
 		time.Sleep(2 * time.Hour)
 		ask("remembered, and the set is too old", ErrUnavailable, jwksTimeout)
 		ask("remembered, in the outage", ErrUnavailable, 0)
 		synctest.Wait() // the request behind it has met a server that is down
-		down = false
+		down.Store(false)
 		time.Sleep(jwksTimeout + jwksRetry)
 		ask("starts the request that will be answered", ErrUnavailable, 0)
 		synctest.Wait()

@@ -46,26 +46,26 @@ var brokenLimiters = map[string]map[string]func(jwtauth.Limiter) jwtauth.Limiter
 	},
 	"refused uses cost nothing": {
 		"refusals are counted": func(l jwtauth.Limiter) jwtauth.Limiter {
-			until := map[string]time.Time{}
+			var until cells[time.Time]
 			return limiterFunc(func(ctx context.Context, key string, rule jwtauth.Rule, now time.Time) (jwtauth.Usage, error) {
-				if now.Before(until[key]) {
-					until[key] = until[key].Add(time.Second)
+				if end, _ := until.get(key); now.Before(end) {
+					until.set(key, end.Add(time.Second))
 					return jwtauth.Usage{}, nil
 				}
 				u, err := l.Allow(ctx, key, rule, now)
-				until[key] = now.Add(u.RetryAfter)
+				until.set(key, now.Add(u.RetryAfter))
 				return u, err
 			})
 		},
 	},
 	"clock set back grants nothing": {
 		"starts again when the clock is set back": func(l jwtauth.Limiter) jwtauth.Limiter {
-			last := map[string]time.Time{}
+			var last cells[time.Time]
 			return limiterFunc(func(ctx context.Context, key string, rule jwtauth.Rule, now time.Time) (jwtauth.Usage, error) {
-				if now.Before(last[key]) {
+				if at, _ := last.get(key); now.Before(at) {
 					return jwtauth.NewMemoryLimiter().Allow(ctx, key, rule, now)
 				}
-				last[key] = now
+				last.set(key, now)
 				return l.Allow(ctx, key, rule, now)
 			})
 		},
