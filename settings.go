@@ -221,6 +221,10 @@ func (h Hooks) settings() []Setting {
 		"Limit", set(h.Limit != nil), "LoginResponse", set(h.LoginResponse != nil), "UserView", set(h.UserView != nil), "OnEvent", set(h.OnEvent != nil))
 }
 
+func (cfg DevelopmentConfig) settings() []Setting {
+	return section("Development", "Enabled", yes(cfg.Enabled), "InsecureExplain", yes(cfg.InsecureExplain))
+}
+
 // The words of values.
 
 func yes(b bool) string {
@@ -304,8 +308,4 @@ func lasting(d time.Duration) string {
 		}
 	}
 	return d.String()
-}
-
-func (cfg DevelopmentConfig) settings() []Setting {
-	return section("Development", "Enabled", yes(cfg.Enabled), "InsecureExplain", yes(cfg.InsecureExplain))
 }

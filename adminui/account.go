@@ -1,11 +1,9 @@
 package adminui
 
 import (
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"github.com/go-jwtauth/jwtauth"
 )
@@ -41,11 +39,9 @@ func NewAccount(auth *jwtauth.Auth, cfg AccountConfig) (http.Handler, error) {
 
 // accountPage is one's own devices and activity.
 type accountPage struct {
-	Sessions        []sessionRow
-	Total, From, To int
-	Earlier, Later  string
-	Activity        []eventRow
-	Older, Newest   string
+	sessionList
+	Activity      []eventRow
+	Older, Newest string
 }
 
 func (v *visit) account() error {
@@ -61,29 +57,13 @@ func (v *visit) account() error {
 		return err
 	}
 	var p accountPage
-	if err := p.loadSessions(v, offset); err != nil {
+	if err := p.loadSessions(v, v.id.UserID, offset, url.Values{}); err != nil {
 		return err
 	}
 	if err := p.loadActivity(v, before); err != nil {
 		return err
 	}
 	return v.render("account", "", "Your account", p)
-}
-
-func (p *accountPage) loadSessions(v *visit, offset int) error {
-	var u userPage
-	u.User.ID = v.id.UserID
-	if err := u.loadSessions(v, offset); err != nil {
-		return err
-	}
-	p.Sessions, p.Total, p.From, p.To = u.Sessions, u.Total, u.From, u.To
-	if u.Later != "" {
-		p.Later = "?offset=" + strconv.Itoa(max(offset-sessionsPerPage, 0))
-	}
-	if u.Earlier != "" {
-		p.Earlier = "?offset=" + strconv.Itoa(p.To)
-	}
-	return nil
 }
 
 func (p *accountPage) loadActivity(v *visit, before string) error {
@@ -110,11 +90,7 @@ func (v *visit) endOwn() error {
 	if err != nil {
 		return err
 	}
-	done := "session-ended"
-	err = v.auth.EndSession(v.r.Context(), v.id.UserID, f.raw("session"))
-	if errors.Is(err, jwtauth.ErrNotFound) {
-		done, err = "session-gone", nil
-	}
+	done, err := v.ended(v.id.UserID, f.raw("session"))
 	if err != nil {
 		return err
 	}

@@ -73,16 +73,20 @@ func (p *usersPage) load(v *visit, after string) error {
 
 // userPage is one account.
 type userPage struct {
+	sessionList
 	User     jwtauth.User
 	Lock     jwtauth.Lock
 	Locked   bool
 	Password bool // whether it has one
-	Sessions []sessionRow
-	// Total is how many sessions there are, From and To which of them are
-	// shown, counted from 1.
+	Activity []eventRow
+}
+
+// sessionList is a page of the sessions of an account. Total is how many there
+// are, From and To which of them are shown, counted from 1.
+type sessionList struct {
+	Sessions        []sessionRow
 	Total, From, To int
 	Earlier, Later  string
-	Activity        []eventRow
 }
 
 // sessionRow is a session; Current marks the one that asks.
@@ -110,7 +114,7 @@ func (a *admin) user(v *visit) error {
 	p := userPage{User: u, Password: u.PasswordHash != ""}
 	p.User.PasswordHash = ""
 	if err == nil {
-		err = errors.Join(p.loadSessions(v, offset), p.loadState(v))
+		err = errors.Join(p.loadSessions(v, id, offset, url.Values{"id": {id}}), p.loadState(v))
 	}
 	if err != nil {
 		return err
@@ -132,9 +136,10 @@ func (p *userPage) loadState(v *visit) (err error) {
 	return err
 }
 
-// loadSessions reads a page of the sessions.
-func (p *userPage) loadSessions(v *visit, offset int) error {
-	list, total, err := v.sessionsOf(p.User.ID, offset)
+// loadSessions reads a page of the sessions of an account. Links to other pages
+// keep the parameters.
+func (p *sessionList) loadSessions(v *visit, userID string, offset int, parameters url.Values) error {
+	list, total, err := v.sessionsOf(userID, offset)
 	if err != nil {
 		return err
 	}
@@ -143,7 +148,7 @@ func (p *userPage) loadSessions(v *visit, offset int) error {
 	}
 	p.Total, p.From, p.To = total, min(offset+1, total), offset+len(list)
 	at := func(offset int) string {
-		return with(url.Values{"id": {p.User.ID}}, "offset", strconv.Itoa(offset))
+		return with(parameters, "offset", strconv.Itoa(offset))
 	}
 	if offset > 0 {
 		p.Later = at(max(offset-sessionsPerPage, 0))
@@ -171,20 +176,22 @@ func (a *admin) endSession(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.ended(f.raw("user"), f.raw("session"))
-}
-
-// ended ends one session. That it is over already is what was wanted.
-func (v *visit) ended(user, session string) error {
-	done := "session-ended"
-	err := v.auth.EndSession(v.r.Context(), user, session)
-	if errors.Is(err, jwtauth.ErrNotFound) {
-		done, err = "session-gone", nil
-	}
+	user := f.raw("user")
+	done, err := v.ended(user, f.raw("session"))
 	if err != nil {
 		return err
 	}
 	return v.back("user", done, url.Values{"id": {user}})
+}
+
+// ended ends one session and says what was done. That it is over already is what
+// was wanted.
+func (v *visit) ended(user, session string) (done string, err error) {
+	err = v.auth.EndSession(v.r.Context(), user, session)
+	if errors.Is(err, jwtauth.ErrNotFound) {
+		return "session-gone", nil
+	}
+	return "session-ended", err
 }
 
 // endAll raises the credential version, so that tokens without a session die as
